@@ -1,0 +1,122 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/controller-manager/pkg/clientbuilder"
+)
+
+// shared is what all controllers have in common.
+type shared struct {
+	config       *Config
+	credentials  clientbuilder.ControllerClientBuilder
+	informers    informers.SharedInformerFactory
+	metadata     metadatainformer.SharedInformerFactory
+	mapper       meta.ResettableRESTMapper
+	started      chan struct{}
+	broadcasters []record.EventBroadcaster
+}
+
+func newShared(_ context.Context, c *Config, client *rest.Config) (*shared, error) {
+	s := &shared{config: c, started: make(chan struct{})}
+	simple := clientbuilder.SimpleControllerClientBuilder{ClientConfig: client}
+	s.credentials = simple
+	if c.KubeCloudShared.UseServiceAccountCredentials {
+		own, err := kubernetes.NewForConfig(rest.AddUserAgent(rest.CopyConfig(client), "kube-controller-manager-tokens"))
+		if err != nil {
+			return nil, err
+		}
+		s.credentials = clientbuilder.NewDynamicClientBuilder(rest.AnonymousClientConfig(client), own.CoreV1(), "kube-system")
+	}
+	informerClient, err := simple.Client("shared-informers")
+	if err != nil {
+		return nil, err
+	}
+	metadataConfig, err := simple.Config("metadata-informers")
+	if err != nil {
+		return nil, err
+	}
+	metadataClient, err := metadata.NewForConfig(metadataConfig)
+	if err != nil {
+		return nil, err
+	}
+	discoveryClient, err := simple.DiscoveryClient("discovery")
+	if err != nil {
+		return nil, err
+	}
+	// Managed fields are of no use to a controller and the larger part of many objects; an update without them keeps them.
+	resync := time.Duration(float64(c.Generic.MinResyncPeriod.Duration) * (1 + rand.Float64()))
+	s.informers = informers.NewSharedInformerFactoryWithOptions(informerClient, resync, informers.WithTransform(stripManagedFields))
+	s.metadata = metadatainformer.NewSharedInformerFactoryWithOptions(metadataClient, resync, metadatainformer.WithTransform(stripManagedFields))
+	s.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discoveryClient))
+	return s, nil
+}
+
+func stripManagedFields(obj any) (any, error) {
+	if object, err := meta.Accessor(obj); err == nil && object.GetManagedFields() != nil {
+		object.SetManagedFields(nil)
+	}
+	return obj, nil
+}
+
+// forRow makes the environment of one controller, with clients that act as its service account.
+func (s *shared) forRow(ctx context.Context, row Row) (*Env, error) {
+	config, err := s.credentials.Config(row.Account())
+	if err != nil {
+		return nil, fmt.Errorf("credentials of the service account kube-system/%s: %w", row.Account(), err)
+	}
+	env := &Env{
+		Name: row.Name, Config: s.config, REST: config, Informers: s.informers, MetadataInformers: s.metadata,
+		Mapper: s.mapper, Started: s.started,
+	}
+	if env.Client, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	if env.Metadata, err = metadata.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	if env.Dynamic, err = dynamic.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	env.Discovery = env.Client.Discovery()
+	var broadcaster record.EventBroadcaster
+	env.Recorder = func(component string) record.EventRecorder {
+		if broadcaster == nil {
+			// The broadcaster outlives ctx, so that the events of the last writes are sent; stop ends it.
+			broadcaster = record.NewBroadcaster(record.WithContext(context.WithoutCancel(ctx)))
+			broadcaster.StartStructuredLogging(3)
+			broadcaster.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: env.Client.CoreV1().Events("")})
+			s.broadcasters = append(s.broadcasters, broadcaster)
+		}
+		return broadcaster.NewRecorder(scheme.Scheme, v1.EventSource{Component: component})
+	}
+	return env, nil
+}
+
+func (s *shared) start(ctx context.Context) {
+	s.informers.Start(ctx.Done())
+	s.metadata.Start(ctx.Done())
+	close(s.started)
+}
+
+func (s *shared) stop() {
+	for _, b := range s.broadcasters {
+		b.Shutdown()
+	}
+}

@@ -1,0 +1,113 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
+)
+
+// Row is one controller of the table.
+type Row struct {
+	// Name selects the controller in --controllers; Aliases are its older names.
+	Name    string
+	Aliases []string
+	// ServiceAccount in kube-system whose credentials the controller uses with --use-service-account-credentials; Name when
+	// empty. RBAC for it is system:controller:<ServiceAccount>.
+	ServiceAccount string
+	// OffByDefault controllers run only when --controllers names them.
+	OffByDefault bool
+	// Reads are resources the controller gets, lists and watches: "pods", "deployments.apps", "deployments.apps/scale".
+	Reads []string
+	// Writes are "verb,verb resource", resources as in Reads: "create,delete pods", "update deployments.apps/status".
+	Writes []string
+	// New makes the controller. A nil Runner without an error means that the configuration gives it nothing to do.
+	New func(ctx context.Context, env *Env) (Runner, error)
+}
+
+// Runner is a controller: Run works until ctx ends and returns when its last write is done.
+type Runner interface {
+	Run(ctx context.Context)
+}
+
+// RunnerFunc makes a function a Runner.
+type RunnerFunc func(ctx context.Context)
+
+// Run calls f.
+func (f RunnerFunc) Run(ctx context.Context) { f(ctx) }
+
+// Env is what a controller is made from. The clients act with the controller's own credentials; the informers are shared by
+// all controllers and start after every New has returned.
+type Env struct {
+	// Name is the row's name.
+	Name   string
+	Config *Config
+
+	REST      *rest.Config
+	Client    kubernetes.Interface
+	Metadata  metadata.Interface
+	Dynamic   dynamic.Interface
+	Discovery discovery.DiscoveryInterface
+
+	Informers         informers.SharedInformerFactory
+	MetadataInformers metadatainformer.SharedInformerFactory
+	// Mapper knows every kind the server serves, and learns new ones; see Reset.
+	Mapper meta.ResettableRESTMapper
+	// Started is closed when the shared informers have been started.
+	Started <-chan struct{}
+	// Recorder makes a recorder of core events whose source is component.
+	Recorder func(component string) record.EventRecorder
+}
+
+// Account is the name of the controller's service account.
+func (r Row) Account() string {
+	if r.ServiceAccount != "" {
+		return r.ServiceAccount
+	}
+	return r.Name
+}
+
+// Rules are the permissions that Reads and Writes amount to, for the ClusterRole of the controller's service account.
+func (r Row) Rules() ([]rbacv1.PolicyRule, error) {
+	var rules []rbacv1.PolicyRule
+	add := func(resource string, verbs ...string) {
+		name, sub, _ := strings.Cut(resource, "/")
+		name, group, _ := strings.Cut(name, ".")
+		if sub != "" {
+			name += "/" + sub
+		}
+		for i := range rules {
+			if rules[i].APIGroups[0] == group && rules[i].Resources[0] == name {
+				for _, verb := range verbs {
+					if !slices.Contains(rules[i].Verbs, verb) {
+						rules[i].Verbs = append(rules[i].Verbs, verb)
+					}
+				}
+				return
+			}
+		}
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{name}, Verbs: verbs})
+	}
+	for _, resource := range r.Reads {
+		add(resource, "get", "list", "watch")
+	}
+	for _, write := range r.Writes {
+		verbs, resource, ok := strings.Cut(write, " ")
+		if !ok {
+			return nil, fmt.Errorf("controller %s: writes %q is not of the form \"verb,verb resource\"", r.Name, write)
+		}
+		add(resource, strings.Split(verbs, ",")...)
+	}
+	return rules, nil
+}

@@ -1,0 +1,19 @@
+package main
+
+import (
+	"slices"
+
+	"pilotis.dev/cmd/kube-controller-manager/app"
+)
+
+// Row and Env are what a controller is declared with and made from.
+type (
+	Row    = app.Row
+	Env    = app.Env
+	Runner = app.Runner
+)
+
+// controllers is the table: every controller of the daemon with what it reads and writes.
+func controllers() []Row {
+	return slices.Concat(workloads(), cluster())
+}

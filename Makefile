@@ -1,0 +1,82 @@
+# Pilotis. `make help` lists what there is.
+NODES          ?= 2
+CONTROL_PLANES ?= 1
+CLUSTER        ?= pilotis
+API_PORT       ?= 0
+NODE           ?=
+PART           ?=
+IMAGE          ?=
+CMD            ?=
+
+export CGO_ENABLED := 0
+export GOTOOLCHAIN := local
+export GOFLAGS     := -trimpath -buildvcs=false
+RUN_CLUSTER := bin/cluster --name=$(CLUSTER)
+BUILD       := cd build && GOWORK=off go run ./cmd/build
+MODULES     := $(shell sed -n 's/^\t\.\///p' go.work)
+TEST_MODULES := $(filter-out test/%,$(MODULES))
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint tidy-check test test-unit test-e2e bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+deps: ## install the Debian packages that builds and nodes need
+	@build/deps.sh
+
+build: ## static binaries of every part under bin/
+	@build/deps.sh
+	@echo "Building programs that changed"
+	@$(BUILD) binaries
+
+images: build ## an OCI archive a component under out/images/
+	@$(BUILD) images
+
+up: images ## bring a cluster up: NODES=2 CONTROL_PLANES=1 CLUSTER=pilotis API_PORT=0
+	@$(RUN_CLUSTER) up --nodes=$(NODES) --control-planes=$(CONTROL_PLANES) --api-port=$(API_PORT)
+
+down: ## remove the cluster and everything of it
+	@if [ -x bin/cluster ]; then $(RUN_CLUSTER) down; else echo "Nothing was ever brought up from here."; fi
+
+status: ## what of the cluster runs
+	@$(RUN_CLUSTER) status
+
+kubeconfig: ## print the path of the admin kubeconfig
+	@$(RUN_CLUSTER) kubeconfig
+
+kubectl: ## build kubectl to bin/
+	@$(BUILD) binaries kubectl
+
+load: ## import an image archive into every node: IMAGE=archive.tar
+	@$(RUN_CLUSTER) load --image=$(IMAGE)
+
+enter: ## run a command in the cluster's network: CMD="curl …" NODE=worker-1
+	@$(RUN_CLUSTER) enter --node=$(NODE) --command='$(CMD)'
+
+shell: ## a shell inside a node: NODE=worker-1
+	@$(RUN_CLUSTER) shell --node=$(NODE)
+
+logs: ## a part's log: PART=kubelet|containerd|kubeadm|kube-apiserver|… NODE=…
+	@$(RUN_CLUSTER) logs --part=$(PART) --node=$(NODE)
+
+generate: ## regenerate generated code
+	@cd cmd/kube-apiserver/generated && ./generate.sh
+
+lint: ## gofmt, go vet, golangci-lint
+	@build/lint.sh $(MODULES)
+
+test: test-unit test-e2e ## every test: units, then a real cluster
+
+test-unit: ## unit tests of every module
+	@build/deps.sh
+	@build/test-unit.sh $(TEST_MODULES)
+
+test-e2e: images ## the behaviour suite on a real two-node cluster
+	@build/test-e2e.sh
+
+bench: images ## the figures of docs/performance.md
+	@build/bench.sh
+
+clean: ## remove what was built
+	rm -rf bin out

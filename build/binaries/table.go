@@ -1,0 +1,50 @@
+// Package binaries builds every program of a Pilotis cluster: our daemons and the pinned third-party parts.
+package binaries
+
+// Version is the Kubernetes version that the daemons speak and report.
+const Version = "v1.37.2"
+
+// Binary is one program: the module it is built in, the package and how it is linked.
+type Binary struct {
+	Name   string // file name under bin/
+	Module string // folder of its module, relative to the repository
+	// Package is "." for our daemons, and an import path pinned by a tool line of the third-party module's go.mod.
+	Package string
+	Tags    string
+	Cgo     bool // linked statically against C libraries of the build machine
+}
+
+func daemon(name string) Binary { return Binary{Name: name, Module: "cmd/" + name, Package: "."} }
+
+func thirdParty(module, name, pkg string) Binary {
+	return Binary{Name: name, Module: "build/thirdparty/" + module, Package: pkg}
+}
+
+const containerdTags = "no_btrfs no_zfs no_devmapper"
+
+// All lists the programs in the order in which they are built: what a cluster waits for longest comes first.
+var All = []Binary{
+	daemon("kube-apiserver"),
+	daemon("kubelet"),
+	daemon("kubeadm"),
+	daemon("kube-controller-manager"),
+	daemon("kube-scheduler"),
+	daemon("kube-proxy"),
+	daemon("podnet"),
+	daemon("cloud-controller-manager"),
+	daemon("kubectl"),
+	{Name: "cluster", Module: "build", Package: "./cmd/cluster"},
+	{Name: "pause", Module: "build", Package: "./cmd/pause"},
+	thirdParty("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
+	thirdParty("etcd", "etcdctl", "go.etcd.io/etcd/etcdctl/v3"),
+	{Name: "containerd", Module: "build/thirdparty/containerd", Package: "github.com/containerd/containerd/v2/cmd/containerd", Tags: containerdTags},
+	{Name: "containerd-shim-runc-v2", Module: "build/thirdparty/containerd", Package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", Tags: containerdTags},
+	{Name: "ctr", Module: "build/thirdparty/containerd", Package: "github.com/containerd/containerd/v2/cmd/ctr", Tags: containerdTags},
+	{Name: "runc", Module: "build/thirdparty/runc", Package: "github.com/opencontainers/runc", Tags: "seccomp netgo osusergo", Cgo: true},
+	thirdParty("cni", "cni/bridge", "github.com/containernetworking/plugins/plugins/main/bridge"),
+	thirdParty("cni", "cni/loopback", "github.com/containernetworking/plugins/plugins/main/loopback"),
+	thirdParty("cni", "cni/host-local", "github.com/containernetworking/plugins/plugins/ipam/host-local"),
+	thirdParty("cni", "cni/portmap", "github.com/containernetworking/plugins/plugins/meta/portmap"),
+	thirdParty("cni", "cni/bandwidth", "github.com/containernetworking/plugins/plugins/meta/bandwidth"),
+	thirdParty("coredns", "coredns", "."),
+}

@@ -1,0 +1,278 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pilotis.dev/build/images"
+)
+
+// Up brings the cluster up, or completes one that stands in part. It reports each step to out.
+func (c Config) Up(ctx context.Context, out io.Writer) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("nodes are made of kernel namespaces: make up needs root (sudo make up)")
+	}
+	p := &progress{out: out, start: time.Now()}
+	s, err := c.load()
+	if errors.Is(err, ErrNoCluster) {
+		s, err = c.newState()
+	}
+	if err != nil {
+		return err
+	}
+	if s.Config.Nodes != c.Nodes || s.Config.ControlPlanes != c.ControlPlanes {
+		return fmt.Errorf("cluster %q stands with NODES=%d CONTROL_PLANES=%d: make down CLUSTER=%s before changing them", c.Name, s.Config.Nodes, s.Config.ControlPlanes, c.Name)
+	}
+	fmt.Fprintf(out, "Cluster %q: %d nodes\n", c.Name, c.Nodes)
+	nodes := c.NodeList()
+	if err := p.step("switch and nodes", c.nodeDir("NODE")+"/init.log", func() error { return c.startNodes(s, nodes) }); err != nil {
+		return err
+	}
+	if err := p.step("container runtimes", c.nodeLog("NODE", "containerd"), func() error {
+		return each(ctx, nodes, c.awaitRuntime)
+	}); err != nil {
+		return err
+	}
+	if err := p.step("images into the nodes", c.nodeLog("NODE", "containerd"), func() error {
+		return each(ctx, nodes, c.loadImages)
+	}); err != nil {
+		return err
+	}
+	first := nodes[0]
+	if err := p.step("kubeadm init on "+first.Name, filepath.Join(c.nodeDir(first.Name), "kubeadm.log"), func() error {
+		return c.initialise(ctx, s, first)
+	}); err != nil {
+		return err
+	}
+	if err := p.step(fmt.Sprintf("API on https://127.0.0.1:%d", s.APIPort), filepath.Join(c.dir(), "forward.log"), func() error {
+		return c.openAPI(ctx, s)
+	}); err != nil {
+		return err
+	}
+	if len(nodes) > 1 {
+		if err := p.step("kubeadm join on the other nodes", filepath.Join(c.nodeDir("NODE"), "kubeadm.log"), func() error {
+			return each(ctx, nodes[1:], func(ctx context.Context, n Node) error { return c.join(ctx, s, n) })
+		}); err != nil {
+			return err
+		}
+	}
+	if err := p.step("nodes ready", c.nodeLog("NODE", "kubelet"), func() error { return c.awaitNodes(ctx) }); err != nil {
+		return err
+	}
+	if err := p.step("cluster DNS answers", c.nodeLog("NODE", "kubelet"), func() error { return c.awaitDNS(ctx) }); err != nil {
+		return err
+	}
+	c.printReach(out, s, time.Since(p.start))
+	return nil
+}
+
+func (c Config) newState() (*state, error) {
+	port, err := c.choosePort()
+	if err != nil {
+		return nil, err
+	}
+	var random [11]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return nil, err
+	}
+	token := hex.EncodeToString(random[:])
+	s := &state{Config: c, APIPort: port, Token: token[:6] + "." + token[6:22], Processes: map[string]process{}, Sysctls: map[string]string{}}
+	return s, s.save()
+}
+
+// startNodes makes the network and the nodes that do not run.
+func (c Config) startNodes(s *state, nodes []Node) error {
+	if err := s.raiseSysctls(); err != nil {
+		return err
+	}
+	if err := c.createSwitch(); err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if s.Processes[n.Name].alive() {
+			continue
+		}
+		if err := c.connect(n); err != nil {
+			return err
+		}
+		proc, err := c.spawn(n)
+		if err != nil {
+			return err
+		}
+		s.Processes[n.Name] = proc
+		if err := s.save(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Config) awaitRuntime(ctx context.Context, n Node) error {
+	return eventually(ctx, 30*time.Second, "containerd of node "+n.Name+" answers", func(ctx context.Context) error {
+		_, err := c.run(ctx, n, "ctr", "version")
+		return err
+	})
+}
+
+// loadImages imports what the node runs; containerd skips the layers that it has.
+func (c Config) loadImages(ctx context.Context, n Node) error {
+	have, err := c.run(ctx, n, "ctr", "-n", "k8s.io", "images", "list", "-q")
+	if err != nil {
+		return err
+	}
+	for _, image := range images.All {
+		if !n.ControlPlane && controlPlaneImage(image.Name) {
+			continue
+		}
+		if strings.Contains(have, image.Reference()+"\n") {
+			continue
+		}
+		if err := c.importArchive(ctx, n, images.Builder{Root: c.Root}.Path(image)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func controlPlaneImage(name string) bool {
+	switch name {
+	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler":
+		return true
+	}
+	return false
+}
+
+func (c Config) importArchive(ctx context.Context, n Node, archive string) error {
+	f, err := os.Open(archive)
+	if err != nil {
+		return fmt.Errorf("image archive: %w (make images builds it)", err)
+	}
+	defer f.Close()
+	cmd, err := c.command(ctx, n, "ctr", "-n", "k8s.io", "images", "import", "--local", "--all-platforms=false", "-")
+	if err != nil {
+		return err
+	}
+	cmd.Stdin = f
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("importing %s on node %s: %w: %s", filepath.Base(archive), n.Name, err, out)
+	}
+	return nil
+}
+
+func (c Config) initialise(ctx context.Context, s *state, n Node) error {
+	if _, err := os.Stat(c.Kubeconfig()); err == nil {
+		return nil
+	}
+	if err := c.kubeadm(ctx, n, c.initConfiguration(s, n), "init"); err != nil {
+		return err
+	}
+	return c.writeKubeconfig(s, n)
+}
+
+func (c Config) join(ctx context.Context, s *state, n Node) error {
+	if _, err := c.run(ctx, n, "test", "-e", "/etc/kubernetes/kubelet.conf"); err == nil {
+		return nil
+	}
+	config, err := c.joinConfiguration(s, n)
+	if err != nil {
+		return err
+	}
+	return c.kubeadm(ctx, n, config, "join")
+}
+
+// kubeadm runs a kubeadm command inside the node with the configuration given, its output in the node's kubeadm.log.
+func (c Config) kubeadm(ctx context.Context, n Node, config, verb string) error {
+	log, err := os.OpenFile(filepath.Join(c.nodeDir(n.Name), "kubeadm.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	write, err := c.command(ctx, n, "sh", "-c", "umask 077; cat > /etc/kubernetes/kubeadm.yaml")
+	if err != nil {
+		return err
+	}
+	write.Stdin = strings.NewReader(config)
+	if out, err := write.CombinedOutput(); err != nil {
+		return fmt.Errorf("writing kubeadm's configuration on node %s: %w: %s", n.Name, err, out)
+	}
+	cmd, err := c.command(ctx, n, "kubeadm", verb, "--config=/etc/kubernetes/kubeadm.yaml")
+	if err != nil {
+		return err
+	}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("kubeadm %s on node %s: %w\n%s", verb, n.Name, err, tail(log.Name(), 15))
+	}
+	return nil
+}
+
+func tail(path string, lines int) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimRight(string(data), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// awaitNodes waits until every node is Ready.
+func (c Config) awaitNodes(ctx context.Context) error {
+	return eventually(ctx, 3*time.Minute, "all nodes become Ready", func(ctx context.Context) error {
+		out, err := c.kubectl(ctx, "get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
+		if err != nil {
+			return err
+		}
+		for _, n := range c.NodeList() {
+			if !strings.Contains(out, n.Name+"=True\n") {
+				return fmt.Errorf("node %s is not Ready", n.Name)
+			}
+		}
+		return nil
+	})
+}
+
+// awaitDNS waits until the cluster's DNS Service answers for the API's own name, as a pod would ask it.
+func (c Config) awaitDNS(ctx context.Context) error {
+	first := c.NodeList()[0]
+	return eventually(ctx, 3*time.Minute, "cluster DNS answers", func(ctx context.Context) error {
+		return inNamespace(c.namespace(first.Name), func() error {
+			return resolve(ctx, clusterDNS, "kubernetes.default.svc.cluster.local.")
+		})
+	})
+}
+
+func (c Config) kubectl(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, c.bin("kubectl"), append([]string{"--kubeconfig=" + c.Kubeconfig(), "--request-timeout=10s"}, args...)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), nil
+}
+
+func (c Config) printReach(out io.Writer, s *state, took time.Duration) {
+	fmt.Fprintf(out, `Cluster %q is up after %.1fs.
+
+  export KUBECONFIG=%s
+  kubectl get nodes        (make kubectl builds it to bin/)
+
+  API server      https://127.0.0.1:%d
+  logs            make logs PART=kubelet|containerd|kube-apiserver|…
+  pod network     make enter CMD="curl http://POD-IP:PORT"
+  take it down    make down
+`, c.Name, took.Seconds(), c.Kubeconfig(), s.APIPort)
+}

@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// requestTimeout bounds one request, so that a half-open connection is given up and tried again.
+const requestTimeout = 10 * time.Second
+
+// Client connects with a kubeconfig file.
+func Client(path string) (kubernetes.Interface, error) {
+	cfg, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %s: %w", path, err)
+	}
+	return ClientFor(cfg)
+}
+
+// ClientFor connects with a kubeconfig.
+func ClientFor(cfg *clientcmdapi.Config) (kubernetes.Interface, error) {
+	config, err := clientcmd.NewDefaultClientConfig(*cfg, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	return clientset(config)
+}
+
+func clientset(config *rest.Config) (kubernetes.Interface, error) {
+	config.Timeout = requestTimeout
+	config.QPS, config.Burst = 50, 100
+	config.UserAgent = "kubeadm"
+	return kubernetes.NewForConfig(config)
+}
+
+// Retry calls once after another until it succeeds, fails for good, or the time is over; the error is that of the last call. What
+// passes by itself is tried again: connection failures, timeouts, conflicts, throttling, 5xx, and Forbidden, which a server
+// answers while its RBAC rules are still being loaded.
+func Retry(ctx context.Context, timeout time.Duration, call func(ctx context.Context) error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
+		last = call(ctx)
+		if last == nil {
+			return true, nil
+		}
+		if Passing(last) {
+			return false, nil
+		}
+		return false, last
+	})
+	if err != nil && last != nil {
+		return last
+	}
+	return err
+}
+
+// Passing reports whether an error of a request may go away by itself.
+func Passing(err error) bool {
+	return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) ||
+		apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsConflict(err) ||
+		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
+}

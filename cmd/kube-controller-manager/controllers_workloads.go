@@ -1,6 +1,48 @@
 package main
 
+import (
+	"context"
+
+	"pilotis.dev/cmd/kube-controller-manager/controllers/deployment"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/replicas"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/replicaset"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/replicationcontroller"
+)
+
+// events is the permission that every controller with an event recorder needs.
+const events = "create,patch,update events"
+
 // workloads are the controllers of running things: sets of pods, jobs and what scales or protects them.
 func workloads() []Row {
-	return []Row{}
+	return []Row{
+		{
+			Name: "deployment-controller", Aliases: []string{"deployment"},
+			Reads:  []string{"deployments.apps", "replicasets.apps", "pods"},
+			Writes: []string{"update deployments.apps/status", "create,update,patch,delete replicasets.apps", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				apps := env.Informers.Apps().V1()
+				return deployment.New(apps.Deployments(), apps.ReplicaSets(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("deployment-controller"),
+					deployment.Options{Workers: int(env.Config.DeploymentController.ConcurrentDeploymentSyncs)})
+			},
+		},
+		{
+			Name: "replicaset-controller", Aliases: []string{"replicaset"},
+			Reads:  []string{"replicasets.apps", "pods"},
+			Writes: []string{"update replicasets.apps/status", "create,patch,delete pods", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return replicaset.New(env.Informers.Apps().V1().ReplicaSets(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("replicaset-controller"),
+					replicas.Options{Workers: int(env.Config.ReplicaSetController.ConcurrentRSSyncs)})
+			},
+		},
+		{
+			Name: "replicationcontroller-controller", Aliases: []string{"replicationcontroller"}, ServiceAccount: "replication-controller",
+			Reads:  []string{"replicationcontrollers", "pods"},
+			Writes: []string{"update replicationcontrollers/status", "create,patch,delete pods", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				core := env.Informers.Core().V1()
+				return replicationcontroller.New(core.ReplicationControllers(), core.Pods(), env.Client, env.Recorder("replication-controller"),
+					replicas.Options{Workers: int(env.Config.ReplicationController.ConcurrentRCSyncs)})
+			},
+		},
+	}
 }

@@ -1,0 +1,208 @@
+// Package apply hands the planned rules to the kernel and keeps them current.
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/knftables"
+
+	"pilotis.dev/cmd/kube-proxy/desired"
+	"pilotis.dev/cmd/kube-proxy/rules/nftables"
+)
+
+// Config is one IP family's proxier.
+type Config struct {
+	Family        v1.IPFamily
+	Node          desired.Node
+	NFT           knftables.Interface
+	Settings      nftables.Settings
+	ClusterCIDRs  []netip.Prefix
+	MasqueradeAll bool
+	MinSyncPeriod time.Duration
+	RetryPeriod   time.Duration
+	Conntrack     ConntrackCleaner
+	// Synced is told after each successful application, with all Services' ports that changed in it.
+	Synced func(changed map[types.NamespacedName][]desired.ServicePort)
+}
+
+// ConntrackCleaner forgets UDP flows whose endpoint is gone: they would go there as long as packets come.
+type ConntrackCleaner interface {
+	Clean(family v1.IPFamily, ports []desired.ServicePort) error
+}
+
+// Proxier keeps the rules of one IP family. The watches call its On… methods; Run applies what changed.
+type Proxier struct {
+	config Config
+
+	mu      sync.Mutex
+	tracker *desired.Tracker
+	wake    chan struct{}
+
+	state     *nftables.State // nil: the table must be written anew
+	committed map[types.NamespacedName][]desired.ServicePort
+}
+
+// NewProxier returns a proxier with nothing in it.
+func NewProxier(c Config) *Proxier {
+	return &Proxier{config: c, tracker: desired.NewTracker(c.Family, c.Node), wake: make(chan struct{}, 1),
+		committed: map[types.NamespacedName][]desired.ServicePort{}}
+}
+
+func (p *Proxier) change(f func(t *desired.Tracker)) {
+	p.mu.Lock()
+	f(p.tracker)
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *Proxier) OnService(s *v1.Service) { p.change(func(t *desired.Tracker) { t.SetService(s) }) }
+func (p *Proxier) OnServiceDelete(key types.NamespacedName) {
+	p.change(func(t *desired.Tracker) { t.DeleteService(key) })
+}
+func (p *Proxier) OnSlice(s *discoveryv1.EndpointSlice) {
+	p.change(func(t *desired.Tracker) { t.SetSlice(s) })
+}
+func (p *Proxier) OnSliceDelete(s *discoveryv1.EndpointSlice) {
+	p.change(func(t *desired.Tracker) { t.DeleteSlice(s) })
+}
+func (p *Proxier) OnNode(n desired.Node) { p.change(func(t *desired.Tracker) { t.SetNode(n) }) }
+
+// Run applies changes until ctx ends. Call it when the watches have delivered everything once.
+func (p *Proxier) Run(ctx context.Context) {
+	logger := klog.FromContext(ctx).WithValues("family", p.config.Family)
+	retry := time.NewTimer(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		case <-retry.C:
+		}
+		began := time.Now()
+		changed, err := p.Sync(ctx)
+		if err != nil {
+			logger.Error(err, "Applying rules failed, writing all of them anew", "retryAfter", p.config.RetryPeriod)
+			retry.Reset(min(p.config.RetryPeriod, 5*time.Second))
+			continue
+		}
+		logger.V(2).Info("Applied rules", "services", changed, "took", time.Since(began))
+		if p.config.MinSyncPeriod > 0 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(p.config.MinSyncPeriod):
+			}
+		}
+	}
+}
+
+// Sync brings what changed since the last call into the kernel, all or nothing, and returns how many Services
+// that were.
+func (p *Proxier) Sync(ctx context.Context) (int, error) {
+	p.mu.Lock()
+	changes := p.tracker.Changes()
+	p.mu.Unlock()
+
+	if p.state == nil {
+		return len(changes), p.start(ctx, changes)
+	}
+	if len(changes) == 0 {
+		return 0, nil
+	}
+	tx := p.config.NFT.NewTransaction()
+	p.state.Apply(tx, changes)
+	if tx.NumOperations() > 0 {
+		if err := p.config.NFT.Run(ctx, tx); err != nil {
+			p.state = nil
+			p.mu.Lock()
+			p.tracker.Again(changes)
+			p.mu.Unlock()
+			return 0, err
+		}
+	}
+	return len(changes), p.commit(changes)
+}
+
+// start writes the whole table in one transaction, over what an earlier process left.
+func (p *Proxier) start(ctx context.Context, changes map[types.NamespacedName][]desired.ServicePort) error {
+	for key, ports := range p.committed {
+		if _, newer := changes[key]; !newer {
+			changes[key] = ports
+		}
+	}
+	state := nftables.NewState(nftables.Builder{Family: p.config.Family, ClusterCIDRs: p.config.ClusterCIDRs, MasqueradeAll: p.config.MasqueradeAll})
+	tx := nftables.Base(p.config.NFT, p.config.Settings)
+	state.Apply(tx, changes)
+	if err := p.config.NFT.Run(ctx, tx); err != nil {
+		p.mu.Lock()
+		p.tracker.Again(changes)
+		p.mu.Unlock()
+		return fmt.Errorf("writing table %s: %w", nftables.Table, err)
+	}
+	p.state = state
+	return p.commit(changes)
+}
+
+func (p *Proxier) commit(changes map[types.NamespacedName][]desired.ServicePort) error {
+	var stale []desired.ServicePort
+	for key, ports := range changes {
+		stale = append(stale, staleUDP(p.committed[key], ports)...)
+		if len(ports) == 0 {
+			delete(p.committed, key)
+		} else {
+			p.committed[key] = ports
+		}
+	}
+	if p.config.Synced != nil {
+		p.config.Synced(changes)
+	}
+	if len(stale) == 0 || p.config.Conntrack == nil {
+		return nil
+	}
+	if err := p.config.Conntrack.Clean(p.config.Family, stale); err != nil {
+		return errors.Join(fmt.Errorf("forgetting UDP flows to endpoints that are gone"), err)
+	}
+	return nil
+}
+
+// staleUDP gives the UDP ports whose flows may go to endpoints that serve no more, each with those endpoints,
+// and the ports that had no endpoint before: their flows passed unchanged.
+func staleUDP(old, new []desired.ServicePort) []desired.ServicePort {
+	now := map[string]desired.ServicePort{}
+	for _, p := range new {
+		now[p.Name()] = p
+	}
+	var stale []desired.ServicePort
+	for _, p := range old {
+		if p.Protocol != v1.ProtocolUDP {
+			continue
+		}
+		kept := map[netip.AddrPort]bool{}
+		for _, e := range now[p.Name()].Cluster {
+			kept[e.Address] = true
+		}
+		gone := p
+		gone.Cluster = nil
+		for _, e := range p.Cluster {
+			if !kept[e.Address] {
+				gone.Cluster = append(gone.Cluster, e)
+			}
+		}
+		if len(gone.Cluster) > 0 || (len(p.Cluster) == 0 && len(now[p.Name()].Cluster) > 0) {
+			stale = append(stale, gone)
+		}
+	}
+	return stale
+}

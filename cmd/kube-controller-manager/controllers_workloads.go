@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 
+	"pilotis.dev/cmd/kube-controller-manager/controllers/daemonset"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/deployment"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicas"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicaset"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicationcontroller"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/statefulset"
 )
 
 // events is the permission that every controller with an event recorder needs.
@@ -42,6 +44,29 @@ func workloads() []Row {
 				core := env.Informers.Core().V1()
 				return replicationcontroller.New(core.ReplicationControllers(), core.Pods(), env.Client, env.Recorder("replication-controller"),
 					replicas.Options{Workers: int(env.Config.ReplicationController.ConcurrentRCSyncs)})
+			},
+		},
+		{
+			Name: "statefulset-controller", Aliases: []string{"statefulset"},
+			Reads: []string{"statefulsets.apps", "pods", "persistentvolumeclaims", "controllerrevisions.apps"},
+			Writes: []string{
+				"update statefulsets.apps/status", "update statefulsets.apps/finalizers", "update pods/finalizers", "create,update,patch,delete pods",
+				"create,update persistentvolumeclaims", "create,update,patch,delete controllerrevisions.apps", events,
+			},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				apps, core := env.Informers.Apps().V1(), env.Informers.Core().V1()
+				return statefulset.New(apps.StatefulSets(), core.Pods(), core.PersistentVolumeClaims(), apps.ControllerRevisions(), env.Client, env.Recorder("statefulset-controller"),
+					statefulset.Options{Workers: int(env.Config.StatefulSetController.ConcurrentStatefulSetSyncs)})
+			},
+		},
+		{
+			Name: "daemonset-controller", Aliases: []string{"daemonset"}, ServiceAccount: "daemon-set-controller",
+			Reads:  []string{"daemonsets.apps", "pods", "nodes", "controllerrevisions.apps"},
+			Writes: []string{"update daemonsets.apps/status", "create,patch,delete pods", "create,update,patch,delete controllerrevisions.apps", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				apps, core := env.Informers.Apps().V1(), env.Informers.Core().V1()
+				return daemonset.New(apps.DaemonSets(), core.Pods(), core.Nodes(), apps.ControllerRevisions(), env.Client, env.Recorder("daemonset-controller"),
+					daemonset.Options{Workers: int(env.Config.DaemonSetController.ConcurrentDaemonSetSyncs)})
 			},
 		},
 	}

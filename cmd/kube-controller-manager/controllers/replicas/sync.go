@@ -188,4 +188,3 @@ func (c *core) act(ctx context.Context, owner pods.Owner, set *Set, plan Plan) e
 }
 
 var _ reconcile.Reconciler = (*core)(nil)
-

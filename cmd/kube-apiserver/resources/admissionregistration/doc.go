@@ -1,0 +1,2 @@
+// Package admissionregistration declares admission webhooks and policies.
+package admissionregistration

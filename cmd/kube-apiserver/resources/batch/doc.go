@@ -1,0 +1,2 @@
+// Package batch declares jobs and cronjobs.
+package batch

@@ -1,0 +1,2 @@
+// Package certificates declares certificate requests and trust bundles.
+package certificates

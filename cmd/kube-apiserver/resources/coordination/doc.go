@@ -1,0 +1,2 @@
+// Package coordination declares leases.
+package coordination

@@ -1,0 +1,2 @@
+// Package discovery declares endpointslices.
+package discovery

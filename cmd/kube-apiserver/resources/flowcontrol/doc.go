@@ -1,0 +1,2 @@
+// Package flowcontrol declares the objects of API priority and fairness.
+package flowcontrol

@@ -1,0 +1,2 @@
+// Package node declares runtimeclasses.
+package node

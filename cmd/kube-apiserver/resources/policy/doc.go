@@ -1,0 +1,2 @@
+// Package policy declares poddisruptionbudgets.
+package policy

@@ -1,0 +1,2 @@
+// Package rbac declares roles and their bindings.
+package rbac

@@ -1,0 +1,2 @@
+// Package resource declares the objects of dynamic resource allocation.
+package resource

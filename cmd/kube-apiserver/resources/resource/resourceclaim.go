@@ -1,0 +1,48 @@
+package resource
+
+import (
+	"context"
+	"strings"
+
+	resourcev1 "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"pilotis.dev/cmd/kube-apiserver/resources/kind"
+)
+
+// ResourceClaims declares resourceclaims.
+func ResourceClaims() *kind.Kind[*resourcev1.ResourceClaim] {
+	type T = *resourcev1.ResourceClaim
+	return &kind.Kind[T]{
+		Group: "resource.k8s.io", Resource: "resourceclaims", Singular: "resourceclaim",
+		New:             func() T { return &resourcev1.ResourceClaim{} },
+		NewList:         func() runtime.Object { return &resourcev1.ResourceClaimList{} },
+		Spec:            kind.Field(func(c T) *resourcev1.ResourceClaimSpec { return &c.Spec }),
+		Status:          kind.Field(func(c T) *resourcev1.ResourceClaimStatus { return &c.Status }),
+		StatusKeepsMeta: true,
+		PrepareStatus:   func(_ context.Context, c, old T) { c.Finalizers = old.Finalizers },
+		Columns: []kind.Column[T]{
+			kind.Name[T](),
+			kind.Text("State", claimState),
+			kind.Age[T](),
+		},
+	}
+}
+
+func claimState(c *resourcev1.ResourceClaim) string {
+	var states []string
+	if c.DeletionTimestamp != nil {
+		states = append(states, "deleted")
+	}
+	if c.Status.Allocation == nil {
+		if c.DeletionTimestamp == nil {
+			states = append(states, "pending")
+		}
+	} else {
+		states = append(states, "allocated")
+		if len(c.Status.ReservedFor) > 0 {
+			states = append(states, "reserved")
+		}
+	}
+	return strings.Join(states, ",")
+}

@@ -1,0 +1,2 @@
+// Package scheduling declares priorityclasses.
+package scheduling

@@ -1,0 +1,2 @@
+// Package storage declares storage classes, attachments and CSI objects.
+package storage

@@ -1,0 +1,2 @@
+// Package storagemigration declares storageversionmigrations.
+package storagemigration

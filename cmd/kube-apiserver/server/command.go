@@ -1,0 +1,52 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	cliflag "k8s.io/component-base/cli/flag"
+	logsapi "k8s.io/component-base/logs/api/v1"
+
+	"pilotis.dev/pkg/daemon"
+)
+
+// Command is the command line of kube-apiserver.
+func Command() *cobra.Command {
+	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate)) // fails only for a name taken twice
+	o := NewOptions()
+	fss := &cliflag.NamedFlagSets{}
+	o.AddFlags(fss)
+	return daemon.Command(daemon.Daemon{
+		Name:  "kube-apiserver",
+		Short: "Serve the Kubernetes API",
+		Long: "kube-apiserver validates and stores the objects of a cluster (pods, services, deployments …) and is the\n" +
+			"door through which all other parts see and change them.",
+		Flags:        fss,
+		FeatureGates: utilfeature.DefaultFeatureGate,
+		Complete: func() error {
+			if err := o.Complete(); err != nil {
+				return err
+			}
+			return utilerrors.NewAggregate(o.Validate())
+		},
+		Run: func(ctx context.Context) error { return Run(ctx, o) },
+	})
+}
+
+// Run serves until ctx ends and then drains.
+func Run(ctx context.Context, o *Options) error {
+	chain, err := New(ctx, o)
+	if err != nil {
+		return err
+	}
+	prepared, err := chain.PrepareRun()
+	if err != nil {
+		return fmt.Errorf("preparing the API: %w", err)
+	}
+	return prepared.Run(ctx)
+}

@@ -1,0 +1,158 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/admission"
+	webhookinit "k8s.io/apiserver/pkg/admission/plugin/webhook/initializer"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/egressselector"
+	"k8s.io/apiserver/pkg/server/filters"
+	serverstorage "k8s.io/apiserver/pkg/server/storage"
+	"k8s.io/apiserver/pkg/util/openapi"
+	"k8s.io/apiserver/pkg/util/webhook"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	aggregatorapiserver "k8s.io/kube-aggregator/pkg/apiserver"
+	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
+
+	generatedopenapi "pilotis.dev/cmd/kube-apiserver/generated/openapi"
+	"pilotis.dev/pkg/api"
+)
+
+// config is what the three servers of the chain share.
+type config struct {
+	options   *Options
+	types     *api.Types
+	generic   *genericapiserver.Config
+	client    kubernetes.Interface
+	dynamic   dynamic.Interface
+	informers informers.SharedInformerFactory
+	storage   *serverstorage.DefaultStorageFactory
+	// proxy dials pods, Services and webhooks.
+	proxy    *http.Transport
+	resolver webhook.ServiceResolver
+}
+
+func newConfig(_ context.Context, o *Options) (*config, error) {
+	types, err := api.NewTypes(registerDefaults)
+	if err != nil {
+		return nil, err
+	}
+	g := genericapiserver.NewConfig(types.Codecs)
+	c := &config{options: o, types: types, generic: g}
+	if err := o.Run.ApplyTo(g); err != nil {
+		return nil, err
+	}
+	if err := o.Serving.ApplyToConfig(g); err != nil {
+		return nil, servingFault(o, err)
+	}
+	// The loopback client speaks protobuf and needs no compression: both ends are this process.
+	g.LoopbackClientConfig.ContentType = runtime.ContentTypeProtobuf
+	g.LoopbackClientConfig.DisableCompression = true
+	g.LoopbackClientConfig.QPS, g.LoopbackClientConfig.Burst = -1, -1
+	if c.client, err = kubernetes.NewForConfig(g.LoopbackClientConfig); err != nil {
+		return nil, fmt.Errorf("creating the loopback client: %w", err)
+	}
+	if c.dynamic, err = dynamic.NewForConfig(g.LoopbackClientConfig); err != nil {
+		return nil, fmt.Errorf("creating the loopback client: %w", err)
+	}
+	c.informers = informers.NewSharedInformerFactoryWithOptions(c.client, 0, informers.WithTransform(dropManagedFields))
+
+	if err := o.Features.ApplyTo(g, c.client, c.informers); err != nil {
+		return nil, err
+	}
+	if err := o.APIs.ApplyTo(g, defaultResources(), types.Scheme); err != nil {
+		return nil, err
+	}
+	if err := o.Egress.ApplyTo(g); err != nil {
+		return nil, err
+	}
+	if err := o.Traces.ApplyTo(g.EgressSelector, g); err != nil {
+		return nil, err
+	}
+	o.Metrics.Apply()
+	c.serving()
+	if err := c.applyStorage(); err != nil {
+		return nil, err
+	}
+	c.proxy = proxyTransport()
+	c.resolver = c.serviceResolver()
+	if err := o.Access.Apply(c); err != nil {
+		return nil, err
+	}
+	if err := o.Audit.ApplyTo(g); err != nil {
+		return nil, err
+	}
+	if err := o.Access.ApplyAdmission(c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// serving sets what the API looks like from outside: its document, its long requests.
+func (c *config) serving() {
+	g := c.generic
+	definitions := openapi.GetOpenAPIDefinitionsWithoutDisabledFeatures(generatedopenapi.GetOpenAPIDefinitions)
+	namer := openapinamer.NewDefinitionNamer(c.types.Served, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
+	g.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
+	g.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
+	g.OpenAPIConfig.Info.Title, g.OpenAPIV3Config.Info.Title = "Kubernetes", "Kubernetes"
+	g.LongRunningFunc = filters.BasicLongRunningRequestCheck(
+		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
+}
+
+// webhookInitializer lets admission plugins call webhooks.
+func (c *config) webhookInitializer() admission.PluginInitializer {
+	return webhookinit.NewPluginInitializer(c.webhookAuth(), c.resolver)
+}
+
+func (c *config) webhookAuth() webhook.AuthenticationInfoResolverWrapper {
+	return webhook.NewDefaultAuthenticationInfoResolverWrapper(c.proxy, c.generic.EgressSelector, c.generic.LoopbackClientConfig, c.generic.TracerProvider)
+}
+
+// serviceResolver finds where a Service is reached; default/kubernetes is this very server.
+func (c *config) serviceResolver() webhook.ServiceResolver {
+	services := c.informers.Core().V1().Services().Lister()
+	var r webhook.ServiceResolver = aggregatorapiserver.NewClusterIPServiceResolver(services)
+	if c.options.EnableAggregatorRouting {
+		slices := newSliceGetter(c.informers.Discovery().V1().EndpointSlices())
+		r = aggregatorapiserver.NewEndpointServiceResolver(services, slices)
+	}
+	if host, err := loopbackURL(c.generic); err == nil {
+		r = aggregatorapiserver.NewLoopbackServiceResolver(r, host)
+	}
+	return r
+}
+
+// dropManagedFields keeps out of informers' memory what no reader of this process looks at.
+func dropManagedFields(obj any) (any, error) {
+	if m, err := meta.Accessor(obj); err == nil {
+		m.SetManagedFields(nil)
+	}
+	return obj, nil
+}
+
+// proxyTransport reaches pods and Services, whose certificates nobody of this cluster vouches for.
+func proxyTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
+	return utilnet.SetTransportDefaults(&http.Transport{DialContext: dialer.DialContext})
+}
+
+// servingFault names the port when it is taken.
+func servingFault(o *Options, err error) error {
+	return fmt.Errorf("serving on --bind-address=%s --secure-port=%d: %w", o.Serving.BindAddress, o.Serving.BindPort, err)
+}
+
+var _ = egressselector.Cluster

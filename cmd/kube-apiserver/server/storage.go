@@ -1,0 +1,60 @@
+package server
+
+import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/server/options"
+	serverstorage "k8s.io/apiserver/pkg/server/storage"
+
+	"pilotis.dev/pkg/api"
+)
+
+// defaultResources switches on what is generally available; --runtime-config changes it.
+func defaultResources() *serverstorage.ResourceConfig {
+	c := serverstorage.NewResourceConfig()
+	for _, gv := range servedVersions() {
+		c.EnableVersions(gv)
+	}
+	return c
+}
+
+// servedVersions lists every version by preference: the order of /apis and of APIService priorities.
+func servedVersions() []schema.GroupVersion {
+	var out []schema.GroupVersion
+	for _, g := range groupOrder() {
+		for _, v := range g.versions {
+			out = append(out, schema.GroupVersion{Group: g.name, Version: v})
+		}
+	}
+	return out
+}
+
+// applyStorage says how and where objects lie in etcd: /registry/<place>[/namespace]/name in protobuf.
+func (c *config) applyStorage() error {
+	o := c.options.Etcd
+	config := o.StorageConfig
+	config.StorageObjectCountTracker = c.generic.StorageObjectCountTracker
+	encoding := serverstorage.NewDefaultResourceEncodingConfigForEffectiveVersion(c.types.Scheme, c.generic.EffectiveVersion)
+	factory := serverstorage.NewDefaultStorageFactory(config, o.DefaultStorageMediaType, c.types.Codecs, encoding,
+		c.generic.MergedResourceConfig, places())
+	factory.AddCohabitatingResources(schema.GroupResource{Resource: "events"}, schema.GroupResource{Group: "events.k8s.io", Resource: "events"})
+	overrides, err := options.ParseEtcdServersOverrides(o.EtcdServersOverrides)
+	if err != nil {
+		return err
+	}
+	for _, override := range overrides {
+		factory.SetEtcdLocation(override.GroupResource, override.Servers)
+	}
+	c.storage = factory
+	return o.ApplyWithStorageFactoryTo(api.StripTypeMeta(factory), c.generic)
+}
+
+// places are the directories under /registry that are not called like the resource.
+func places() map[schema.GroupResource]string {
+	return map[schema.GroupResource]string{
+		{Resource: "replicationcontrollers"}:                "controllers",
+		{Resource: "endpoints"}:                             "services/endpoints",
+		{Resource: "services"}:                              "services/specs",
+		{Resource: "nodes"}:                                 "minions",
+		{Group: "networking.k8s.io", Resource: "ingresses"}: "ingress",
+	}
+}

@@ -5,6 +5,7 @@ package workflow
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -101,22 +102,13 @@ func (w Workflow[D]) canonical(path string) string {
 	for i, part := range parts {
 		next := []Phase[D](nil)
 		for _, p := range list {
-			if p.Name == part || contains(p.Aliases, part) {
+			if p.Name == part || slices.Contains(p.Aliases, part) {
 				parts[i], next = p.Name, p.Phases
 			}
 		}
 		list = next
 	}
 	return strings.Join(parts, "/")
-}
-
-func contains(list []string, item string) bool {
-	for _, x := range list {
-		if x == item {
-			return true
-		}
-	}
-	return false
 }
 
 // Usage renders the list for a command's help.

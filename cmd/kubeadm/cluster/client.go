@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,8 +44,8 @@ func clientset(config *rest.Config) (kubernetes.Interface, error) {
 }
 
 // Retry calls once after another until it succeeds, fails for good, or the time is over; the error is that of the last call. What
-// passes by itself is tried again: connection failures, timeouts, conflicts, throttling, 5xx, and Forbidden, which a server
-// answers while its RBAC rules are still being loaded.
+// passes by itself is tried again: connection failures, timeouts, conflicts, throttling, 5xx, Forbidden, which a server answers
+// while its RBAC rules are still being loaded, and a missing namespace, for a new server makes its own a moment after it is ready.
 func Retry(ctx context.Context, timeout time.Duration, call func(ctx context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
@@ -65,7 +66,16 @@ func Retry(ctx context.Context, timeout time.Duration, call func(ctx context.Con
 
 // Passing reports whether an error of a request may go away by itself.
 func Passing(err error) bool {
-	return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) ||
+	return namespaceMissing(err) || utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) ||
 		apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsConflict(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
+}
+
+func namespaceMissing(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details != nil && details.Kind == "namespaces"
 }

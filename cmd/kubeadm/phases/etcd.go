@@ -1,8 +1,8 @@
 package phases
 
 import (
+	"fmt"
 	"net"
-	"path/filepath"
 	"sort"
 	"strings"
 
@@ -96,10 +96,18 @@ func initialCluster(members map[string]string) string {
 	return strings.Join(list, ",")
 }
 
-// EtcdDataDir is where the local member's data lies in this run.
-func (n *Node) EtcdDataDir() string {
-	if n.Cluster.Etcd.Local == nil {
-		return ""
+// EtcdName reads the name of this node's etcd member from its manifest.
+func (n *Node) EtcdName() (string, error) {
+	pod, err := readPod(n.Manifest(Etcd))
+	if err != nil {
+		return "", err
 	}
-	return n.At(filepath.Clean(n.Cluster.Etcd.Local.DataDir))
+	for _, container := range pod.Spec.Containers {
+		for _, arg := range container.Command {
+			if name, ok := strings.CutPrefix(arg, "--name="); ok {
+				return name, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("%s: the command has no --name", n.Manifest(Etcd))
 }

@@ -26,8 +26,11 @@ const (
 	Scheduler         = "kube-scheduler"
 )
 
-// probePeriod is the time between two liveness or startup probes in seconds.
-const probePeriod = 10
+// Seconds between two probes. A startup probe asks often: it holds back readiness, and with it everything that waits for the pod.
+const (
+	livenessPeriod = 10
+	startupPeriod  = 2
+)
 
 // component is what distinguishes one static pod from the next.
 type component struct {
@@ -93,8 +96,8 @@ func (n *Node) pod(c component) *corev1.Pod {
 		Resources:     corev1.ResourceRequirements{Requests: requests},
 		Ports:         []corev1.ContainerPort{{Name: "probe-port", ContainerPort: c.probe.port, Protocol: corev1.ProtocolTCP}},
 		VolumeMounts:  mounts,
-		LivenessProbe: c.probe.check(c.probe.live, 8, probePeriod, 10),
-		StartupProbe:  c.probe.check(c.probe.startup, n.startupFailures(), probePeriod, 10),
+		LivenessProbe: c.probe.check(c.probe.live, 8, livenessPeriod, 10),
+		StartupProbe:  c.probe.check(c.probe.startup, n.startupFailures(), startupPeriod, 0),
 	}
 	if c.probe.ready != "" {
 		container.ReadinessProbe = c.probe.check(c.probe.ready, 3, 1, 0)
@@ -118,7 +121,7 @@ func (n *Node) pod(c component) *corev1.Pod {
 
 // startupFailures spreads the time a component has to become healthy over probe periods.
 func (n *Node) startupFailures() int32 {
-	return int32((n.Timeouts.ControlPlaneComponentHealthCheck.Duration.Seconds() + probePeriod - 1) / probePeriod)
+	return int32((n.Timeouts.ControlPlaneComponentHealthCheck.Duration.Seconds() + startupPeriod - 1) / startupPeriod)
 }
 
 func (p probe) check(path string, failures, period, initial int32) *corev1.Probe {

@@ -14,9 +14,7 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -170,13 +168,9 @@ func (n *Node) WaitControlPlane(ctx context.Context) error {
 
 // healthURL reads a component's health endpoint from its manifest, which may have been patched.
 func (n *Node) healthURL(name string) (string, error) {
-	data, err := os.ReadFile(n.Manifest(name))
+	pod, err := readPod(n.Manifest(name))
 	if err != nil {
 		return "", err
-	}
-	var pod corev1.Pod
-	if err := yaml.Unmarshal(data, &pod); err != nil {
-		return "", fmt.Errorf("%s: %w", n.Manifest(name), err)
 	}
 	for _, container := range pod.Spec.Containers {
 		if container.Name != name || container.LivenessProbe == nil || container.LivenessProbe.HTTPGet == nil {

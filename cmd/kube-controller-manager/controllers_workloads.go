@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 
+	"pilotis.dev/cmd/kube-controller-manager/controllers/cronjob"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/daemonset"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/deployment"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/job"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicas"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicaset"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicationcontroller"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/statefulset"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/ttlafterfinished"
 )
 
 // events is the permission that every controller with an event recorder needs.
@@ -67,6 +70,34 @@ func workloads() []Row {
 				apps, core := env.Informers.Apps().V1(), env.Informers.Core().V1()
 				return daemonset.New(apps.DaemonSets(), core.Pods(), core.Nodes(), apps.ControllerRevisions(), env.Client, env.Recorder("daemonset-controller"),
 					daemonset.Options{Workers: int(env.Config.DaemonSetController.ConcurrentDaemonSetSyncs)})
+			},
+		},
+		{
+			Name: "job-controller", Aliases: []string{"job"},
+			Reads:  []string{"jobs.batch", "pods"},
+			Writes: []string{"update jobs.batch/status", "update jobs.batch/finalizers", "create,patch,delete pods", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return job.New(env.Informers.Batch().V1().Jobs(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("job-controller"),
+					job.Options{Workers: int(env.Config.JobController.ConcurrentJobSyncs)})
+			},
+		},
+		{
+			Name: "cronjob-controller", Aliases: []string{"cronjob"},
+			Reads:  []string{"cronjobs.batch", "jobs.batch"},
+			Writes: []string{"update cronjobs.batch/status", "update cronjobs.batch/finalizers", "create,delete jobs.batch", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				batch := env.Informers.Batch().V1()
+				return cronjob.New(batch.CronJobs(), batch.Jobs(), env.Client, env.Recorder("cronjob-controller"),
+					cronjob.Options{Workers: int(env.Config.CronJobController.ConcurrentCronJobSyncs)})
+			},
+		},
+		{
+			Name: "ttl-after-finished-controller", Aliases: []string{"ttl-after-finished"},
+			Reads:  []string{"jobs.batch"},
+			Writes: []string{"delete jobs.batch"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return ttlafterfinished.New(env.Informers.Batch().V1().Jobs(), env.Client,
+					ttlafterfinished.Options{Workers: int(env.Config.TTLAfterFinishedController.ConcurrentTTLSyncs)}), nil
 			},
 		},
 	}

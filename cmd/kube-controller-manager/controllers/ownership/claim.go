@@ -70,9 +70,13 @@ func BySelector[T metav1.Object](selector labels.Selector) func(T) bool {
 }
 
 // AdoptPatch is the strategic merge patch that makes ref the controller of the object with this UID. The UID is a precondition:
-// the patch fails with a conflict when the name belongs to another object by now.
-func AdoptPatch(ref metav1.OwnerReference, uid types.UID) []byte {
-	return patch(map[string]any{"ownerReferences": []metav1.OwnerReference{ref}, "uid": uid})
+// the patch fails with a conflict when the name belongs to another object by now. Finalizers are added.
+func AdoptPatch(ref metav1.OwnerReference, uid types.UID, finalizers ...string) []byte {
+	m := map[string]any{"ownerReferences": []metav1.OwnerReference{ref}, "uid": uid}
+	if len(finalizers) > 0 {
+		m["finalizers"] = finalizers
+	}
+	return patch(m)
 }
 
 // ReleasePatch is the strategic merge patch that removes owner from the references of the object with this UID, and the

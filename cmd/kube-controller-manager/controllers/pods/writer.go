@@ -85,6 +85,7 @@ func (w *Writer) Patch(ctx context.Context, owner Owner, pod *v1.Pod, data []byt
 }
 
 // Claim carries claim out and returns the pods that the owner has afterwards. live is asked once before anything is adopted.
+// Finalizers are added to adopted and removed from released pods.
 func (w *Writer) Claim(ctx context.Context, owner Owner, claim ownership.Claim[*v1.Pod], live func(context.Context) error, finalizers ...string) ([]*v1.Pod, error) {
 	owned := claim.Owned
 	for _, pod := range claim.Release {
@@ -101,7 +102,7 @@ func (w *Writer) Claim(ctx context.Context, owner Owner, claim ownership.Claim[*
 		return nil, err
 	}
 	for _, pod := range claim.Adopt {
-		adopted, err := w.Patch(ctx, owner, pod, ownership.AdoptPatch(owner.Reference, pod.UID))
+		adopted, err := w.Patch(ctx, owner, pod, ownership.AdoptPatch(owner.Reference, pod.UID, finalizers...))
 		if err != nil {
 			return nil, err
 		}

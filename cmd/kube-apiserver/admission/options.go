@@ -1,0 +1,91 @@
+package admission
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/admission"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+)
+
+// Options are the flags of admission.
+type Options struct {
+	generic *genericoptions.AdmissionOptions
+}
+
+// Plugin is one row of the table of plugins.
+type Plugin struct {
+	Name string
+	// New makes the plugin from its part of --admission-control-config-file, nil for those of k8s.io/apiserver, which
+	// register themselves.
+	New admission.Factory
+	// Off plugins run only when --enable-admission-plugins names them.
+	Off bool
+}
+
+// NewOptions returns the default set of plugins in their order.
+func NewOptions() *Options {
+	g := genericoptions.NewAdmissionOptions()
+	g.RecommendedPluginOrder = nil
+	g.DefaultOffPlugins = sets.New[string]()
+	for _, p := range Plugins() {
+		g.RecommendedPluginOrder = append(g.RecommendedPluginOrder, p.Name)
+		if p.Off {
+			g.DefaultOffPlugins.Insert(p.Name)
+		}
+		if p.New != nil {
+			g.Plugins.Register(p.Name, p.New)
+		}
+	}
+	return &Options{generic: g}
+}
+
+// AddFlags adds the flags.
+func (o *Options) AddFlags(fs *pflag.FlagSet) { o.generic.AddFlags(fs) }
+
+// Validate returns all faults of the flags. A wrong name is answered with the list of right ones.
+func (o *Options) Validate() []error {
+	var errs []error
+	known := o.generic.Plugins.Registered()
+	for flag, names := range map[string][]string{
+		"enable-admission-plugins": o.generic.EnablePlugins, "disable-admission-plugins": o.generic.DisablePlugins,
+	} {
+		for _, n := range names {
+			if !slices.Contains(known, n) {
+				errs = append(errs, fmt.Errorf("%s plugin %q is unknown, known plugins are %s", flag, n, strings.Join(known, ", ")))
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return o.generic.Validate()
+}
+
+// Enabled returns the names of the plugins that will run, in order.
+func (o *Options) Enabled() []string {
+	var names []string
+	for _, n := range o.generic.RecommendedPluginOrder {
+		on := !o.generic.DefaultOffPlugins.Has(n) || slices.Contains(o.generic.EnablePlugins, n)
+		if on && !slices.Contains(o.generic.DisablePlugins, n) {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+// ApplyTo makes the chain and sets it in c; c's authorizer must be set already. extra hand plugins what only the
+// server has, such as how webhooks are reached.
+func (o *Options) ApplyTo(c *genericapiserver.Config, in informers.SharedInformerFactory, client kubernetes.Interface, dyn dynamic.Interface, extra ...admission.PluginInitializer) error {
+	if err := o.generic.ApplyTo(c, in, client, dyn, c.FeatureGate, c.EffectiveVersion, append(extra, newInitializer(c))...); err != nil {
+		return fmt.Errorf("admission: %w", err)
+	}
+	return nil
+}

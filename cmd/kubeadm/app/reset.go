@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"pilotis.dev/cmd/kubeadm/cluster"
 	"pilotis.dev/cmd/kubeadm/config"
 	"pilotis.dev/cmd/kubeadm/host"
 	"pilotis.dev/cmd/kubeadm/phases"
@@ -19,15 +18,14 @@ import (
 // resetData is what the phases of reset work on.
 type resetData struct {
 	phases.Reset
-	env        Env
-	ignore     []string
-	kubeconfig string
+	env    Env
+	ignore []string
 }
 
 type resetFlags struct {
 	config.ResetConfiguration
-	file, kubeconfig string
-	ignore           []string
+	file   string
+	ignore []string
 }
 
 func newReset(env Env) *cobra.Command {
@@ -60,7 +58,7 @@ For information on how to perform this cleanup manually, please see:
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.file, "config", "", "Path to a kubeadm configuration file.")
-	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "The kubeconfig file to use when talking to the cluster. If the flag is not set, /etc/kubernetes/admin.conf is used.")
+	flags.String("kubeconfig", "", "Taken for compatibility: a reset asks this node's etcd member itself and needs no API server.")
 	flags.StringVar(&f.CertificatesDir, "cert-dir", config.DefaultCertificatesDir, "The path to the directory where the certificates are stored. If specified, clean this directory.")
 	flags.StringVar(&f.CRISocket, "cri-socket", "", "Path to the CRI socket to connect. If empty kubeadm will try to auto-detect this value.")
 	flags.BoolVar(&f.CleanupTmpDir, "cleanup-tmp-dir", false, "Cleanup the \"/etc/kubernetes/tmp\" directory")
@@ -108,7 +106,7 @@ func loadReset(env Env, f *resetFlags, cmd *cobra.Command) (*resetData, error) {
 	env.equip(node, machine)
 	pods := func(ctx context.Context) (phases.PodRemover, error) { return host.DialRuntime(ctx, c.CRISocket) }
 	return &resetData{
-		Reset: phases.Reset{Node: node, Config: &c, Host: env.Host, Pods: pods}, env: env, kubeconfig: f.kubeconfig,
+		Reset: phases.Reset{Node: node, Config: &c, Host: env.Host, Pods: pods}, env: env,
 		ignore: append(append([]string{}, c.IgnorePreflightErrors...), f.ignore...),
 	}, nil
 }
@@ -151,25 +149,8 @@ func (d *resetData) removeEtcdMember(ctx context.Context) error {
 		fmt.Fprintln(d.Out, "[dryrun] Would remove the etcd member of this node, unless it is the last")
 		return nil
 	}
-	path := d.kubeconfig
-	if path == "" {
-		path = d.Conf(phases.AdminConf)
-	}
-	err := d.leave(ctx, path)
-	if err != nil {
+	if err := d.LeaveEtcd(ctx); err != nil {
 		fmt.Fprintf(d.Out, "[reset] Warning: the etcd member of this node was not removed: %v\n", err)
 	}
 	return nil
-}
-
-func (d *resetData) leave(ctx context.Context, kubeconfig string) error {
-	client, err := cluster.Client(kubeconfig)
-	if err != nil {
-		return err
-	}
-	// The member is called after the node, whose name may differ from the host name.
-	if d.Registration.Name, err = d.EtcdName(); err != nil {
-		return err
-	}
-	return d.LeaveEtcd(ctx, client)
 }

@@ -86,7 +86,7 @@ func New(env Env) *cobra.Command {
 	rootfs := root.PersistentFlags().String("rootfs", "", "The path to the 'real' host root filesystem. This will cause kubeadm to chroot into the provided path.")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return chroot(*rootfs) }
 	root.AddCommand(
-		newInit(env), newJoin(env), newReset(env), newToken(env), newVersion(env),
+		newInit(env), newJoin(env), newReset(env), newToken(env), newCerts(env), newConfig(env), newKubeconfig(env), newUpgrade(env), newVersion(env),
 	)
 	return root
 }

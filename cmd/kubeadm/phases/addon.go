@@ -13,6 +13,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	yamlutil "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
@@ -147,4 +149,18 @@ func (n *Node) InstallAddon(ctx context.Context, client kubernetes.Interface, na
 	}
 	n.say("addons", "Applied essential addon: %s", map[string]string{CoreDNS: "CoreDNS", KubeProxy: "kube-proxy", PodNet: "pod network (podnet)"}[name])
 	return nil
+}
+
+// AddonInstalled reports whether the workload of an add-on is in the cluster.
+func (n *Node) AddonInstalled(ctx context.Context, client kubernetes.Interface, name string) (bool, error) {
+	var err error
+	if name == CoreDNS {
+		_, err = client.AppsV1().Deployments(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
+	} else {
+		_, err = client.AppsV1().DaemonSets(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
+	}
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -145,18 +145,23 @@ func (n *Node) addLearner(ctx context.Context, etcd *clientv3.Client, peer strin
 	return id, err
 }
 
-// LeaveEtcd takes this node's member out of the cluster. The last member stays: without it there is no cluster to leave.
-func (n *Node) LeaveEtcd(ctx context.Context, client kubernetes.Interface) error {
-	endpoints, err := n.etcdEndpoints(ctx, client)
+// LeaveEtcd takes this node's member out of the cluster. The member itself is asked, so no API server is needed. The last member
+// stays: without it there is no cluster to leave.
+func (n *Node) LeaveEtcd(ctx context.Context) error {
+	pod, err := readPod(n.Manifest(Etcd))
 	if err != nil {
 		return err
 	}
-	etcd, err := n.dialEtcd(endpoints)
+	name, err := n.EtcdName()
+	if err != nil {
+		return err
+	}
+	etcd, err := n.dialEtcd(strings.Split(pod.Annotations[advertiseAnnotation], ","))
 	if err != nil {
 		return err
 	}
 	defer etcd.Close()
-	call, cancel := context.WithTimeout(ctx, n.Timeouts.EtcdAPICall.Duration)
+	call, cancel := context.WithTimeout(ctx, etcdCallTimeout)
 	defer cancel()
 	list, err := etcd.MemberList(call)
 	if err != nil {
@@ -167,7 +172,7 @@ func (n *Node) LeaveEtcd(ctx context.Context, client kubernetes.Interface) error
 		return nil
 	}
 	for _, member := range list.Members {
-		if member.Name != n.Registration.Name {
+		if member.Name != name {
 			continue
 		}
 		if _, err := etcd.MemberRemove(call, member.ID); err != nil && !strings.Contains(err.Error(), "member not found") {

@@ -119,3 +119,12 @@ func (n *Node) keepKubeconfig(id Identity, have *clientcmdapi.Config) error {
 	n.say("kubeconfig", "Using existing kubeconfig file: %q", path)
 	return nil
 }
+
+// TokenKubeconfig makes a kubeconfig for a user who presents a bearer token.
+func (n *Node) TokenKubeconfig(user, token string) (*clientcmdapi.Config, error) {
+	access, err := n.access(user, false)
+	if err != nil {
+		return nil, err
+	}
+	return access.WithToken(token), nil
+}

@@ -1,8 +1,10 @@
 package phases
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"sort"
 	"strings"
 
@@ -96,4 +98,21 @@ func (n *Node) StartKubelet(ctx context.Context) error {
 		n.say("kubelet-start", "No systemd unit of a kubelet here: this node's supervisor starts it now that %s exists", KubeletConfig)
 	}
 	return nil
+}
+
+// RefreshKubelet rewrites this node's kubelet configuration, keeping the flags it has, and makes the kubelet read it.
+func (n *Node) RefreshKubelet(ctx context.Context) error {
+	n.say("kubelet-config", "Writing kubelet configuration to file %q", KubeletConfig)
+	data, err := n.renderKubelet()
+	if err != nil {
+		return err
+	}
+	old, err := os.ReadFile(n.At(KubeletConfig))
+	if err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	if err := certs.WriteFile(n.At(KubeletConfig), data, 0o644); err != nil {
+		return err
+	}
+	return n.Kubelet.RestartKubelet(ctx)
 }

@@ -3,13 +3,23 @@ package main
 import (
 	"context"
 
+	"k8s.io/client-go/tools/cache"
+	resourceclient "k8s.io/metrics/pkg/client/clientset/versioned/typed/metrics/v1beta1"
+	customclient "k8s.io/metrics/pkg/client/custom_metrics"
+	externalclient "k8s.io/metrics/pkg/client/external_metrics"
+
+	"pilotis.dev/cmd/kube-controller-manager/app"
+
 	"pilotis.dev/cmd/kube-controller-manager/controllers/cronjob"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/daemonset"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/deployment"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/disruption"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/horizontalpodautoscaler"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/job"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicas"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicaset"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicationcontroller"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/scaletarget"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/statefulset"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/ttlafterfinished"
 )
@@ -100,5 +110,74 @@ func workloads() []Row {
 					ttlafterfinished.Options{Workers: int(env.Config.TTLAfterFinishedController.ConcurrentTTLSyncs)}), nil
 			},
 		},
+		{
+			Name: "disruption-controller", Aliases: []string{"disruption"},
+			Reads: []string{
+				"poddisruptionbudgets.policy", "pods", "deployments.apps", "replicasets.apps", "statefulsets.apps", "replicationcontrollers",
+			},
+			Writes: []string{"update poddisruptionbudgets.policy/status", "update,patch pods/status", "get *.*/scale", events},
+			New:    newDisruption,
+		},
+		{
+			Name: "horizontal-pod-autoscaler-controller", Aliases: []string{"horizontalpodautoscaling"}, ServiceAccount: "horizontal-pod-autoscaler",
+			Reads: []string{"horizontalpodautoscalers.autoscaling", "pods"},
+			Writes: []string{
+				"update horizontalpodautoscalers.autoscaling/status", "get,update *.*/scale", "list pods.metrics.k8s.io",
+				"get,list *.custom.metrics.k8s.io", "get,list *.external.metrics.k8s.io", events,
+			},
+			New: newAutoscaler,
+		},
 	}
+}
+
+func newDisruption(_ context.Context, env *Env) (Runner, error) {
+	apps, core := env.Informers.Apps().V1(), env.Informers.Core().V1()
+	targets, err := scaletarget.New(env.REST, env.Discovery, env.Mapper)
+	if err != nil {
+		return nil, err
+	}
+	owners := disruption.Owners{
+		ReplicaSets: apps.ReplicaSets().Lister(), Deployments: apps.Deployments().Lister(), StatefulSets: apps.StatefulSets().Lister(),
+		Controllers: core.ReplicationControllers().Lister(), Scales: targets,
+		Informers: []cache.SharedIndexInformer{
+			apps.ReplicaSets().Informer(), apps.Deployments().Informer(), apps.StatefulSets().Informer(), core.ReplicationControllers().Informer(),
+		},
+	}
+	return disruption.New(env.Informers.Policy().V1().PodDisruptionBudgets(), core.Pods(), owners, env.Client, env.Recorder("controllermanager"),
+		disruption.Options{Workers: int(env.Config.DisruptionController.ConcurrentDisruptionSyncs)}), nil
+}
+
+func newAutoscaler(_ context.Context, env *Env) (Runner, error) {
+	config := env.Config.HPAController
+	targets, err := scaletarget.New(env.REST, env.Discovery, env.Mapper)
+	if err != nil {
+		return nil, err
+	}
+	resources, err := resourceclient.NewForConfig(env.REST)
+	if err != nil {
+		return nil, err
+	}
+	external, err := externalclient.NewForConfig(env.REST)
+	if err != nil {
+		return nil, err
+	}
+	versions := customclient.NewAvailableAPIsGetter(env.Discovery)
+	source := horizontalpodautoscaler.NewSource(resources, customclient.NewForConfig(env.REST, env.Mapper, versions), external)
+	loop, err := horizontalpodautoscaler.New(env.Informers.Autoscaling().V2().HorizontalPodAutoscalers(), env.Informers.Core().V1().Pods(), targets, source,
+		env.Client, env.Recorder("horizontal-pod-autoscaler"), horizontalpodautoscaler.Options{
+			Workers:                 int(config.ConcurrentHorizontalPodAutoscalerSyncs),
+			SyncPeriod:              config.HorizontalPodAutoscalerSyncPeriod.Duration,
+			DownscaleStabilization:  config.HorizontalPodAutoscalerDownscaleStabilizationWindow.Duration,
+			Tolerance:               config.HorizontalPodAutoscalerTolerance,
+			CPUInitializationPeriod: config.HorizontalPodAutoscalerCPUInitializationPeriod.Duration,
+			InitialReadinessDelay:   config.HorizontalPodAutoscalerInitialReadinessDelay.Duration,
+		})
+	if err != nil {
+		return nil, err
+	}
+	return app.RunnerFunc(func(ctx context.Context) {
+		// Which version of the custom metrics API is served is asked anew from time to time.
+		go customclient.PeriodicallyInvalidate(versions, config.HorizontalPodAutoscalerSyncPeriod.Duration, ctx.Done())
+		loop.Run(ctx)
+	}), nil
 }

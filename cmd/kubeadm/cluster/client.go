@@ -38,25 +38,30 @@ func ClientFor(cfg *clientcmdapi.Config) (kubernetes.Interface, error) {
 
 func clientset(config *rest.Config) (kubernetes.Interface, error) {
 	config.Timeout = requestTimeout
-	config.QPS, config.Burst = 50, 100
+	config.QPS = -1 // a handful of calls, retried at a fixed pace: nothing to throttle
 	config.UserAgent = "kubeadm"
 	return kubernetes.NewForConfig(config)
 }
 
-// Retry calls once after another until it succeeds, fails for good, or the time is over; the error is that of the last call. What
-// passes by itself is tried again: connection failures, timeouts, conflicts, throttling, 5xx, Forbidden, which a server answers
-// while its RBAC rules are still being loaded, and a missing namespace, for a new server makes its own a moment after it is ready.
+// Retry calls once after another until it succeeds, fails for good, or the time is over; the error then is that of the last call
+// that got an answer. What passes by itself is tried again: connection failures, timeouts, conflicts, throttling, 5xx, Forbidden,
+// which a server answers while its RBAC rules are still being loaded, and a missing namespace, for a new server makes its own a
+// moment after it is ready.
 func Retry(ctx context.Context, timeout time.Duration, call func(ctx context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
-		last = call(ctx)
-		if last == nil {
+		err := call(ctx)
+		switch {
+		case err == nil:
 			return true, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err() // the end of the time is no news about the server
 		}
-		if Passing(last) {
+		last = err
+		if Passing(err) {
 			return false, nil
 		}
-		return false, last
+		return false, err
 	})
 	if err != nil && last != nil {
 		return last

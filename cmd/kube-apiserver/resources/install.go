@@ -53,12 +53,15 @@ func Open(env *kind.Env, table []kind.Declaration, enabled serverstorage.APIReso
 	if events, ok := groups[""]["v1"]["events"]; ok && enabled.ResourceEnabled(eventsResource) {
 		groups[eventsResource.Group] = merge(nil, eventsResource.Version, map[string]rest.Storage{eventsResource.Resource: events})
 	}
-	for name, served := range unstored(env) {
+	answered, err := unstored(env, enabled)
+	if err != nil {
+		return nil, err
+	}
+	for name, served := range answered {
 		groups[name] = merge(groups[name], "v1", served)
 	}
 	return groups, nil
 }
-
 
 func versions(d kind.Declaration, enabled serverstorage.APIResourceConfigSource) []string {
 	var out []string

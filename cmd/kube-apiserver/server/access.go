@@ -1,94 +1,95 @@
 package server
 
 import (
-	"fmt"
+	"context"
 
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
-	"k8s.io/apiserver/pkg/authentication/request/anonymous"
-	"k8s.io/apiserver/pkg/authentication/request/headerrequest"
-	"k8s.io/apiserver/pkg/authentication/request/union"
-	"k8s.io/apiserver/pkg/authentication/request/x509"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/options"
+	"k8s.io/apiserver/pkg/server/egressselector"
 	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/klog/v2"
+
+	"pilotis.dev/cmd/kube-apiserver/admission"
+	"pilotis.dev/cmd/kube-apiserver/auth"
+	"pilotis.dev/cmd/kube-apiserver/auth/rbac/policy"
 )
 
-// AccessOptions are authentication, authorization and admission.
+// AccessOptions are who may come in, what they may do, and what of it is let through.
 type AccessOptions struct {
-	ClientCert    options.ClientCertAuthenticationOptions
-	RequestHeader options.RequestHeaderAuthenticationOptions
-	Admission     *options.AdmissionOptions
-
-	strings map[string]*string
-	lists   map[string]*[]string
-	flag    map[string]*bool
+	Authentication *auth.AuthenticationOptions
+	Authorization  *auth.AuthorizationOptions
+	Admission      *admission.Options
 }
 
 // NewAccessOptions returns the defaults.
 func NewAccessOptions() *AccessOptions {
-	return &AccessOptions{Admission: options.NewAdmissionOptions(), strings: map[string]*string{}, lists: map[string]*[]string{}, flag: map[string]*bool{}}
+	return &AccessOptions{
+		Authentication: auth.NewAuthenticationOptions(),
+		Authorization:  auth.NewAuthorizationOptions(),
+		Admission:      admission.NewOptions(),
+	}
 }
 
-// AddFlags adds the flags.
+// AddFlags adds the sections authentication, authorization and admission.
 func (o *AccessOptions) AddFlags(fss *cliflag.NamedFlagSets) {
-	fs := fss.FlagSet("authentication")
-	o.ClientCert.AddFlags(fs)
-	o.RequestHeader.AddFlags(fs)
-	for _, name := range []string{"service-account-issuer", "service-account-key-file", "authorization-mode", "api-audiences", "enable-admission-plugins", "disable-admission-plugins"} {
-		o.lists[name] = fs.StringSlice(name, nil, "")
-	}
-	for _, name := range []string{"service-account-signing-key-file", "admission-control-config-file", "service-account-jwks-uri", "authentication-config", "authorization-config", "token-auth-file"} {
-		o.strings[name] = fs.String(name, "", "")
-	}
-	for _, name := range []string{"enable-bootstrap-token-auth", "anonymous-auth", "service-account-lookup"} {
-		o.flag[name] = fs.Bool(name, true, "")
-	}
+	o.Authentication.AddFlags(fss.FlagSet("authentication"))
+	o.Authorization.AddFlags(fss.FlagSet("authorization"))
+	o.Admission.AddFlags(fss.FlagSet("admission"))
 }
-
-// Complete derives what was not given.
-func (o *AccessOptions) Complete() error { return nil }
 
 // Validate returns every fault of the flags.
-func (o *AccessOptions) Validate() []error { return o.RequestHeader.Validate() }
+func (o *AccessOptions) Validate() []error {
+	var errs []error
+	errs = append(errs, o.Authentication.Validate()...)
+	errs = append(errs, o.Authorization.Validate()...)
+	return append(errs, o.Admission.Validate()...)
+}
 
-// Apply sets authentication, authorization and admission of c.
-func (o *AccessOptions) Apply(c *config) error {
-	g := c.generic
-	clientCA, err := o.ClientCert.GetClientCAContentProvider()
-	if err != nil {
-		return fmt.Errorf("--client-ca-file: %w", err)
+// applyAccess sets authentication and authorization of c.
+func (c *config) applyAccess(ctx context.Context) error {
+	g, o := c.generic, c.options.Access
+	var egress egressselector.Lookup
+	if g.EgressSelector != nil {
+		egress = g.EgressSelector.Lookup
 	}
-	var chain []authenticator.Request
-	if clientCA != nil {
-		if err := g.Authentication.ApplyClientCert(clientCA, g.SecureServing); err != nil {
-			return err
-		}
-		chain = append(chain, x509.NewDynamic(clientCA.VerifyOptions, x509.CommonNameUserConversion))
-	}
-	header, err := o.RequestHeader.ToAuthenticationRequestHeaderConfig()
+	authn, err := o.Authentication.Build(ctx, auth.AuthenticationInputs{
+		Informers: c.informers, Client: c.client, APIServerID: g.APIServerID, EgressLookup: egress, ExternalAddress: c.externalAddress(),
+	})
 	if err != nil {
 		return err
 	}
-	if header != nil {
-		if err := g.Authentication.ApplyClientCert(header.CAContentProvider, g.SecureServing); err != nil {
+	if err := authn.ApplyTo(&g.Authentication, g.SecureServing); err != nil {
+		return err
+	}
+	g.OpenAPIConfig.SecurityDefinitions = &authn.SecurityDefinitions
+	if err := g.AddPostStartHook("start-authentication", func(hook genericapiserver.PostStartHookContext) error {
+		go authn.Run(hook)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if authn.OpenIDError != nil {
+		klog.FromContext(ctx).Info("Service account tokens cannot be verified by OpenID discovery", "reason", authn.OpenIDError.Error())
+	}
+	c.authn = authn
+
+	authz, err := o.Authorization.Build(auth.AuthorizationInputs{Informers: c.informers, APIServerID: g.APIServerID, EgressLookup: egress})
+	if err != nil {
+		return err
+	}
+	g.Authorization.Authorizer, g.RuleResolver = authz.Authorizer, authz.RuleResolver
+	c.authz = authz
+	if authz.HasMode(auth.ModeRBAC) {
+		if err := g.AddPostStartHook(policy.HookName, policy.Hook(c.client)); err != nil {
 			return err
 		}
-		g.Authentication.RequestHeaderConfig = header
-		chain = append([]authenticator.Request{headerrequest.NewDynamicVerifyOptionsSecure(header.CAContentProvider.VerifyOptions,
-			header.AllowedClientNames, header.UsernameHeaders, header.UIDHeaders, header.GroupHeaders, header.ExtraHeaderPrefixes)}, chain...)
 	}
-	chain = append(chain, anonymous.NewAuthenticator(nil))
-	g.Authentication.Authenticator = union.New(chain...)
-	g.Authorization.Authorizer = authorizerfactory.NewAlwaysAllowAuthorizer()
-	_ = authenticatorfactory.DelegatingAuthenticatorConfig{}
-	return nil
+	return g.AddPostStartHook("start-authorization-config", func(hook genericapiserver.PostStartHookContext) error {
+		go authz.Run(hook)
+		return nil
+	})
 }
 
-// ApplyAdmission sets the admission chain.
-func (o *AccessOptions) ApplyAdmission(c *config) error {
-	return o.Admission.ApplyTo(c.generic, c.informers, c.client, c.dynamic, c.generic.FeatureGate, c.generic.EffectiveVersion, c.webhookInitializer())
+// applyAdmission sets the admission chain.
+func (c *config) applyAdmission() error {
+	return c.options.Access.Admission.ApplyTo(c.generic, c.informers, c.client, c.dynamic, c.webhookInitializer())
 }
-
-var _ = genericapiserver.DefaultLegacyAPIPrefix

@@ -138,4 +138,3 @@ func available(s *apiregistrationv1.APIService) bool {
 	}
 	return false
 }
-

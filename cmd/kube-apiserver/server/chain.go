@@ -6,16 +6,14 @@ import (
 	"net/http"
 	"net/url"
 
-	discoveryv1 "k8s.io/api/discovery/v1"
-	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
-	"k8s.io/apimachinery/pkg/labels"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
-	discoverylisters "k8s.io/client-go/listers/discovery/v1"
+	"k8s.io/apiserver/pkg/server/egressselector"
 	aggregatorapiserver "k8s.io/kube-aggregator/pkg/apiserver"
 
 	"pilotis.dev/cmd/kube-apiserver/resources"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
+	"pilotis.dev/cmd/kube-apiserver/resources/kubelet"
+	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
 )
 
 // New builds the chain: the aggregator answers first, what it does not know goes to the core server, and what that
@@ -30,7 +28,7 @@ func New(ctx context.Context, o *Options) (*aggregatorapiserver.APIAggregator, e
 	if err != nil {
 		return nil, fmt.Errorf("building the custom resource server: %w", err)
 	}
-	core, err := c.newCore(ctx, extensions.GenericAPIServer)
+	core, err := c.newCore(extensions.GenericAPIServer)
 	if err != nil {
 		return nil, fmt.Errorf("building the core server: %w", err)
 	}
@@ -41,12 +39,15 @@ func New(ctx context.Context, o *Options) (*aggregatorapiserver.APIAggregator, e
 	return aggregator, nil
 }
 
-func (c *config) newCore(ctx context.Context, next genericapiserver.DelegationTarget) (*genericapiserver.GenericAPIServer, error) {
+func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiserver.GenericAPIServer, error) {
 	s, err := c.generic.Complete(c.informers).New("kube-apiserver", next)
 	if err != nil {
 		return nil, err
 	}
-	env := c.env()
+	env, err := c.env()
+	if err != nil {
+		return nil, err
+	}
 	groups, err := resources.Open(env, resources.Table(), c.generic.MergedResourceConfig)
 	if err != nil {
 		return nil, err
@@ -58,34 +59,77 @@ func (c *config) newCore(ctx context.Context, next genericapiserver.DelegationTa
 	if err := resources.Install(s, env, groups, order); err != nil {
 		return nil, err
 	}
-	return s, nil
-}
-
-func (c *config) env() *kind.Env {
-	return &kind.Env{
-		Types:    c.types,
-		Options:  c.generic.RESTOptionsGetter,
-		Rules:    rules(),
-		EventTTL: c.options.EventTTL,
+	if c.authn.OpenID != nil {
+		c.authn.OpenID.Install(s.Handler.NonGoRestfulMux)
 	}
+	service, err := c.kubernetesService()
+	if err != nil {
+		return nil, err
+	}
+	return s, c.addHooks(s, service)
 }
 
-// sliceGetter finds the EndpointSlices of a Service.
-type sliceGetter struct {
-	lister discoverylisters.EndpointSliceLister
+func (c *config) env() (*kind.Env, error) {
+	o := c.options.Kubelet
+	kubelets := kubelet.Config{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile, AddressTypes: o.AddressTypes, Timeout: o.Timeout}
+	if c.generic.EgressSelector != nil {
+		dial, err := c.generic.EgressSelector.Lookup(egressselector.Cluster.AsNetworkContext())
+		if err != nil {
+			return nil, err
+		}
+		kubelets.Dial = dial
+	}
+	client, err := kubelet.NewClient(kubelets)
+	if err != nil {
+		return nil, err
+	}
+	env := &kind.Env{
+		Types:         c.types,
+		Options:       c.generic.RESTOptionsGetter,
+		Rules:         rules(),
+		Authenticator: c.generic.Authentication.Authenticator,
+		Audiences:     c.generic.Authentication.APIAudiences,
+		Authorizer:    c.generic.Authorization.Authorizer,
+		RuleResolver:  c.generic.RuleResolver,
+		Kubelet:       client,
+		Proxy:         proxied.Transport(),
+		Slices:        c.slices,
+		Addresses:     c.addresses,
+		EventTTL:      c.options.EventTTL,
+		Components:    c.components(),
+	}
+	if c.authz.Guard != nil {
+		env.Guard = c.authz.Guard
+	}
+	if c.authn.Tokens != nil {
+		env.Tokens = c.authn.Tokens
+	}
+	return env, nil
 }
 
-func newSliceGetter(i discoveryinformers.EndpointSliceInformer) *sliceGetter {
-	return &sliceGetter{lister: i.Lister()}
-}
-
-// GetEndpointSlices implements proxy.EndpointSliceGetter.
-func (g *sliceGetter) GetEndpointSlices(namespace, service string) ([]*discoveryv1.EndpointSlice, error) {
-	return g.lister.EndpointSlices(namespace).List(labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: service}))
+func (c *config) kubernetesService() (*kubernetesService, error) {
+	port, err := portOf(c.generic)
+	if err != nil {
+		return nil, err
+	}
+	masters, err := c.masters()
+	if err != nil {
+		return nil, err
+	}
+	k := &kubernetesService{
+		client: c.client, address: c.options.Run.AdvertiseAddress, port: port,
+		nodePort: c.options.Services.KubernetesNodePort, masters: masters, done: make(chan struct{}),
+	}
+	for _, r := range c.options.Services.Ranges() {
+		ip, err := firstAddress(r)
+		if err != nil {
+			return nil, err
+		}
+		k.serviceIPs = append(k.serviceIPs, ip)
+	}
+	return k, nil
 }
 
 func loopbackURL(g *genericapiserver.Config) (*url.URL, error) {
 	return url.Parse(g.LoopbackClientConfig.Host)
 }
-
-var _ = apiextensionsapiserver.Scheme

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
@@ -14,12 +15,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
 	webhookinit "k8s.io/apiserver/pkg/admission/plugin/webhook/initializer"
+	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/egressselector"
 	"k8s.io/apiserver/pkg/server/filters"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/apiserver/pkg/util/openapi"
+	proxyutil "k8s.io/apiserver/pkg/util/proxy"
 	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
@@ -27,7 +29,9 @@ import (
 	aggregatorapiserver "k8s.io/kube-aggregator/pkg/apiserver"
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 
+	"pilotis.dev/cmd/kube-apiserver/auth"
 	generatedopenapi "pilotis.dev/cmd/kube-apiserver/generated/openapi"
+	"pilotis.dev/cmd/kube-apiserver/resources/serviceip"
 	"pilotis.dev/pkg/api"
 )
 
@@ -41,11 +45,19 @@ type config struct {
 	informers informers.SharedInformerFactory
 	storage   *serverstorage.DefaultStorageFactory
 	// proxy dials pods, Services and webhooks.
-	proxy    *http.Transport
-	resolver webhook.ServiceResolver
+	proxy     *http.Transport
+	authn     *auth.Authentication
+	authz     *auth.Authorization
+	addresses *serviceip.Allocator
+	ports     *serviceip.Ports
+	slices    proxyutil.EndpointSliceGetter
+	resolver  webhook.ServiceResolver
 }
 
-func newConfig(_ context.Context, o *Options) (*config, error) {
+func newConfig(ctx context.Context, o *Options) (*config, error) {
+	if err := waitForEtcd(ctx, o.Etcd.StorageConfig.Transport, etcdPatience); err != nil {
+		return nil, err
+	}
 	types, err := api.NewTypes(registerDefaults)
 	if err != nil {
 		return nil, err
@@ -84,18 +96,24 @@ func newConfig(_ context.Context, o *Options) (*config, error) {
 	}
 	o.Metrics.Apply()
 	c.serving()
+	if c.slices, err = proxyutil.NewEndpointSliceIndexerGetter(c.informers.Discovery().V1().EndpointSlices()); err != nil {
+		return nil, err
+	}
 	if err := c.applyStorage(); err != nil {
+		return nil, err
+	}
+	if err := c.applyServices(); err != nil {
 		return nil, err
 	}
 	c.proxy = proxyTransport()
 	c.resolver = c.serviceResolver()
-	if err := o.Access.Apply(c); err != nil {
+	if err := c.applyAccess(ctx); err != nil {
 		return nil, err
 	}
 	if err := o.Audit.ApplyTo(g); err != nil {
 		return nil, err
 	}
-	if err := o.Access.ApplyAdmission(c); err != nil {
+	if err := c.applyAdmission(); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -109,6 +127,8 @@ func (c *config) serving() {
 	g.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	g.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
 	g.OpenAPIConfig.Info.Title, g.OpenAPIV3Config.Info.Title = "Kubernetes", "Kubernetes"
+	// One manager for the whole chain: clients ask for all groups at once.
+	g.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	g.LongRunningFunc = filters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
 }
@@ -127,8 +147,7 @@ func (c *config) serviceResolver() webhook.ServiceResolver {
 	services := c.informers.Core().V1().Services().Lister()
 	var r webhook.ServiceResolver = aggregatorapiserver.NewClusterIPServiceResolver(services)
 	if c.options.EnableAggregatorRouting {
-		slices := newSliceGetter(c.informers.Discovery().V1().EndpointSlices())
-		r = aggregatorapiserver.NewEndpointServiceResolver(services, slices)
+		r = aggregatorapiserver.NewEndpointServiceResolver(services, c.slices)
 	}
 	if host, err := loopbackURL(c.generic); err == nil {
 		r = aggregatorapiserver.NewLoopbackServiceResolver(r, host)
@@ -155,4 +174,11 @@ func servingFault(o *Options, err error) error {
 	return fmt.Errorf("serving on --bind-address=%s --secure-port=%d: %w", o.Serving.BindAddress, o.Serving.BindPort, err)
 }
 
-var _ = egressselector.Cluster
+// externalAddress is the host:port under which others reach this server.
+func (c *config) externalAddress() string {
+	host := c.options.Run.ExternalHost
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	return net.JoinHostPort(host, strconv.Itoa(c.options.Serving.BindPort))
+}

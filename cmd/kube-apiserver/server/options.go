@@ -139,7 +139,7 @@ func (o *Options) Complete() error {
 			}
 		}
 	}
-	return o.Access.Complete()
+	return nil
 }
 
 // Validate returns every fault of the flags.

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"pilotis.dev/api/defaulting"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
 
@@ -17,4 +18,5 @@ func rules() kind.Rules {
 	}
 }
 
-func registerDefaults(*runtime.Scheme) error { return nil }
+// registerDefaults fills what clients leave out.
+func registerDefaults(s *runtime.Scheme) error { return defaulting.Register(s) }

@@ -1,10 +1,15 @@
 package server
 
 import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/server/options"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 
+	"pilotis.dev/cmd/kube-apiserver/resources/serviceip"
 	"pilotis.dev/pkg/api"
 )
 
@@ -57,4 +62,32 @@ func places() map[schema.GroupResource]string {
 		{Resource: "nodes"}:                                 "minions",
 		{Group: "networking.k8s.io", Resource: "ingresses"}: "ingress",
 	}
+}
+
+// rawStorage opens a place in etcd that is no API resource.
+func (c *config) rawStorage(resource schema.GroupResource, newFunc, newListFunc func() runtime.Object, prefix string) (storage.Interface, error) {
+	config, err := c.storage.NewConfig(resource, newFunc())
+	if err != nil {
+		return nil, err
+	}
+	s, destroy, err := factory.Create(*config, newFunc, newListFunc, prefix)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		<-c.generic.DrainedNotify()
+		destroy()
+	}()
+	return s, nil
+}
+
+// applyServices opens the books of service addresses and node ports.
+func (c *config) applyServices() error {
+	s, err := c.rawStorage(corev1.Resource("servicenodeportallocations"), func() runtime.Object { return &corev1.RangeAllocation{} }, nil, "/ranges/servicenodeports")
+	if err != nil {
+		return err
+	}
+	c.ports = serviceip.NewPorts(c.options.Services.NodePorts, s)
+	c.addresses, err = serviceip.New(c.options.Services.Ranges(), c.ports)
+	return err
 }

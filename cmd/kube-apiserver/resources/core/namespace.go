@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
@@ -30,6 +32,14 @@ func Namespaces() *kind.Kind[*corev1.Namespace] {
 		PrepareUpdate: func(_ context.Context, n, old T) {
 			n.Spec.Finalizers = old.Spec.Finalizers // only the finalize subresource changes them
 			nameLabel(n)
+		},
+		Configure: func(store *genericregistry.Store, _ *kind.Env) error {
+			store.ShouldDeleteDuringUpdate = namespaceGone
+			return nil
+		},
+		Wrap: func(store *kind.Store, _ *kind.Env) rest.Storage { return &namespaces{plain: store, store: store} },
+		Subresources: func(store *kind.Store, env *kind.Env) (map[string]rest.Storage, error) {
+			return map[string]rest.Storage{"finalize": newNamespaceFinalize(store, env)}, nil
 		},
 		Select: func(n T, set fields.Set) { set["status.phase"] = string(n.Status.Phase) },
 		Columns: []kind.Column[T]{

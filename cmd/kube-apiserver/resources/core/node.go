@@ -31,6 +31,7 @@ func Nodes() *kind.Kind[*corev1.Node] {
 		PrepareUpdate: func(_ context.Context, n, _ T) { pairPodCIDR(&n.Spec) },
 		Select:        func(n T, set fields.Set) { set["spec.unschedulable"] = strconv.FormatBool(n.Spec.Unschedulable) },
 		Index:         map[string]func(T) string{"metadata.name": func(n T) string { return n.Name }},
+		Subresources:  nodeSubresources,
 		Columns: kind.Columns(
 			[]kind.Column[T]{
 				kind.Name[T](),

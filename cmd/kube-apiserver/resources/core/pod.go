@@ -31,6 +31,7 @@ func Pods() *kind.Kind[*corev1.Pod] {
 		Index: map[string]func(T) string{
 			"spec.nodeName": func(p T) string { return p.Spec.NodeName },
 		},
+		Subresources:  podSubresources,
 		Columns:       podColumns(),
 		RowConditions: podRowConditions,
 	}

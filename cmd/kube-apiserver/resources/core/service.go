@@ -23,6 +23,8 @@ func Services() *kind.Kind[*corev1.Service] {
 		Status:         kind.Field(func(s T) *corev1.ServiceStatus { return &s.Status }),
 		CreateOnUpdate: true,
 		ReturnDeleted:  true,
+		Configure:      configureServices,
+		Subresources:   serviceSubresources,
 		Select: func(s T, set fields.Set) {
 			set["spec.clusterIP"] = s.Spec.ClusterIP
 			set["spec.type"] = string(s.Spec.Type)

@@ -15,6 +15,7 @@ func ServiceAccounts() *kind.Kind[*corev1.ServiceAccount] {
 		New:           func() T { return &corev1.ServiceAccount{} },
 		NewList:       func() runtime.Object { return &corev1.ServiceAccountList{} },
 		ReturnDeleted: true,
+		Subresources:  serviceAccountSubresources,
 		Columns: []kind.Column[T]{
 			kind.Name[T](),
 			kind.Number("Secrets", func(s T) int { return len(s.Secrets) }),

@@ -86,6 +86,11 @@ func OrNone(s string) string {
 	return s
 }
 
+// Table prints obj, one object or a list, in columns.
+func Table[T Object](ctx context.Context, obj, options runtime.Object, columns ...Column[T]) (*metav1.Table, error) {
+	return table[T]{&Kind[T]{Columns: columns}}.ConvertToTable(ctx, obj, options)
+}
+
 type table[T Object] struct{ kind *Kind[T] }
 
 func (k *Kind[T]) table() rest.TableConvertor {

@@ -1,14 +1,23 @@
 package kind
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/util/proxy"
 
+	"pilotis.dev/cmd/kube-apiserver/resources/kubelet"
+	"pilotis.dev/cmd/kube-apiserver/resources/serviceip"
 	"pilotis.dev/pkg/api"
 )
 
@@ -20,14 +29,45 @@ type Rules struct {
 	Subresource  func(name string, obj, old runtime.Object) field.ErrorList
 }
 
+// TokenIssuer answers token requests of service accounts.
+type TokenIssuer interface {
+	// Prepare fills what the request leaves open and refuses what contradicts its URL.
+	Prepare(namespace, name string, req *authenticationv1.TokenRequest) error
+	// Issue answers a prepared, valid and admitted request.
+	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest, dryRun bool) (*authenticationv1.TokenRequest, error)
+}
+
+// Guard refuses roles and bindings by which a user would come to more rights than he has. old is nil on create.
+type Guard interface {
+	Check(ctx context.Context, obj, old runtime.Object) error
+}
+
 // Env is what the declarations build upon.
 type Env struct {
 	Types   *api.Types
 	Options generic.RESTOptionsGetter
 	Rules   Rules
 
+	Authenticator authenticator.Request
+	Audiences     authenticator.Audiences
+	Authorizer    authorizer.Authorizer
+	RuleResolver  authorizer.RuleResolver
+	Guard         Guard       // nil without RBAC
+	Tokens        TokenIssuer // nil without a signing key
+
+	// Kubelet reaches kubelets for logs, exec and the like.
+	Kubelet *kubelet.Client
+	// Proxy reaches what the proxy subresources of pods, nodes and services name.
+	Proxy *http.Transport
+	// Slices finds the endpoints of a service.
+	Slices proxy.EndpointSliceGetter
+	// Addresses gives Services their addresses and ports.
+	Addresses *serviceip.Allocator
+
 	// EventTTL is how long an event is kept.
 	EventTTL time.Duration
+	// Components are the health checks that componentstatuses shows, by component.
+	Components map[string]func(ctx context.Context) (message string, err error)
 
 	stores map[schema.GroupResource]*Store
 }

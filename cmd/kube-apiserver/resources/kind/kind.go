@@ -76,6 +76,8 @@ type Kind[T Object] struct {
 
 	// Configure completes the generic store, e.g. with transactions.
 	Configure func(store *genericregistry.Store, env *Env) error
+	// Wrap replaces what is served as the resource itself.
+	Wrap func(store *Store, env *Env) rest.Storage
 	// Subresources are served under the resource, besides status. They are made when all stores exist.
 	Subresources func(store *Store, env *Env) (map[string]rest.Storage, error)
 }

@@ -160,11 +160,10 @@ func (s *Scale[T]) apply(ctx context.Context, obj T, info rest.UpdatedObjectInfo
 // ConvertToTable implements rest.TableConvertor.
 func (s *Scale[T]) ConvertToTable(ctx context.Context, o, options runtime.Object) (*metav1.Table, error) {
 	type S = *autoscalingv1.Scale
-	view := Kind[S]{Group: "autoscaling", Resource: "scales", Columns: []Column[S]{
+	return Table(ctx, o, options,
 		Name[S](),
 		Number("Desired", func(s S) int32 { return s.Spec.Replicas }),
 		Number("Available", func(s S) int32 { return s.Status.Replicas }),
 		Age[S](),
-	}}
-	return table[S]{&view}.ConvertToTable(ctx, o, options)
+	)
 }

@@ -96,6 +96,9 @@ func (k *Kind[T]) attributes(o runtime.Object) (labels.Set, fields.Set, error) {
 // Serve implements Declaration.
 func (k *Kind[T]) Serve(store *Store, env *Env) (map[string]rest.Storage, error) {
 	served := map[string]rest.Storage{k.Resource: store}
+	if k.Wrap != nil {
+		served[k.Resource] = k.Wrap(store, env)
+	}
 	if k.Status != nil && !k.NoStatusSubresource {
 		served[k.Resource+"/status"] = k.statusOf(store, env)
 	}

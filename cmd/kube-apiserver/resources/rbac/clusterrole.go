@@ -17,6 +17,7 @@ func ClusterRoles() *kind.Kind[*rbacv1.ClusterRole] {
 		New:            func() T { return &rbacv1.ClusterRole{} },
 		NewList:        func() runtime.Object { return &rbacv1.ClusterRoleList{} },
 		CreateOnUpdate: true,
+		Configure:      guarded,
 		Columns: []kind.Column[T]{
 			kind.Name[T](),
 			kind.Text("Created At", func(r T) string { return r.CreationTimestamp.UTC().Format(time.RFC3339) }),

@@ -15,6 +15,7 @@ func ClusterRoleBindings() *kind.Kind[*rbacv1.ClusterRoleBinding] {
 		New:            func() T { return &rbacv1.ClusterRoleBinding{} },
 		NewList:        func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
 		CreateOnUpdate: true,
+		Configure:      guarded,
 		Columns: bindingColumns(
 			func(b T) *rbacv1.RoleRef { return &b.RoleRef },
 			func(b T) []rbacv1.Subject { return b.Subjects },

@@ -17,6 +17,7 @@ func Roles() *kind.Kind[*rbacv1.Role] {
 		New:            func() T { return &rbacv1.Role{} },
 		NewList:        func() runtime.Object { return &rbacv1.RoleList{} },
 		CreateOnUpdate: true,
+		Configure:      guarded,
 		Columns: []kind.Column[T]{
 			kind.Name[T](),
 			kind.Text("Created At", func(r T) string { return r.CreationTimestamp.UTC().Format(time.RFC3339) }),

@@ -15,6 +15,7 @@ func RoleBindings() *kind.Kind[*rbacv1.RoleBinding] {
 		New:            func() T { return &rbacv1.RoleBinding{} },
 		NewList:        func() runtime.Object { return &rbacv1.RoleBindingList{} },
 		CreateOnUpdate: true,
+		Configure:      guarded,
 		Columns: bindingColumns(
 			func(b T) *rbacv1.RoleRef { return &b.RoleRef },
 			func(b T) []rbacv1.Subject { return b.Subjects },

@@ -1,0 +1,2 @@
+// Package authentication answers who a credential belongs to.
+package authentication

@@ -1,0 +1,2 @@
+// Package authorization answers who may do what.
+package authorization

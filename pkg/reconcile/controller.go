@@ -60,7 +60,7 @@ type Controller struct {
 	gate       *gate
 
 	mu     sync.Mutex
-	synced []cache.InformerSynced
+	synced []cache.DoneChecker
 }
 
 // New returns a controller; name is the value of the label "name" of its queue's metrics.
@@ -77,7 +77,7 @@ func New(name string, r Reconciler, o Options) *Controller {
 	if o.MaxDelay <= 0 {
 		o.MaxDelay = 5 * time.Minute
 	}
-	c := &Controller{name: name, reconciler: r, options: o, synced: o.Synced}
+	c := &Controller{name: name, reconciler: r, options: o}
 	c.queue = workqueue.NewTypedRateLimitingQueueWithConfig(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[Key](o.BaseDelay, o.MaxDelay),
 		workqueue.TypedRateLimitingQueueConfig[Key]{Name: name, Clock: o.Clock})
@@ -135,7 +135,7 @@ func (c *Controller) Watch(inf cache.SharedIndexInformer, keys func(obj any) []K
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.synced = append(c.synced, registration.HasSynced)
+	c.synced = append(c.synced, registration.HasSyncedChecker())
 }
 
 // Unwrap returns the last known state of a deleted object when obj is the tombstone of one, and obj otherwise.
@@ -152,9 +152,9 @@ func (c *Controller) Run(ctx context.Context) {
 	ctx = klog.NewContext(ctx, logger)
 	defer logger.V(1).Info("Controller stopped")
 	c.mu.Lock()
-	synced := append([]cache.InformerSynced(nil), c.synced...)
+	synced := append([]cache.DoneChecker(nil), c.synced...)
 	c.mu.Unlock()
-	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+	if !cache.WaitFor(ctx, "", synced...) || len(c.options.Synced) > 0 && !cache.WaitForCacheSync(ctx.Done(), c.options.Synced...) {
 		c.queue.ShutDown()
 		return
 	}

@@ -88,7 +88,10 @@ func nodeChecks(facts preflight.Facts, n *phases.Node) []preflight.Check {
 }
 
 func pullPolicy(r *config.NodeRegistration) preflight.PullPolicy {
-	return preflight.PullPolicy{Always: r.ImagePullPolicy == corev1.PullAlways, Never: r.ImagePullPolicy == corev1.PullNever}
+	return preflight.PullPolicy{
+		Always: r.ImagePullPolicy == corev1.PullAlways, Never: r.ImagePullPolicy == corev1.PullNever,
+		Parallel: r.ImagePullSerial != nil && !*r.ImagePullSerial,
+	}
 }
 
 // dialTCP asks whether somebody listens at an address the user named.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
@@ -230,8 +231,9 @@ func RuntimeUp(dial func(context.Context) (Runtime, error)) Check {
 
 // PullPolicy says what Images does about an image that is not there.
 type PullPolicy struct {
-	Always bool // pull even what is there
-	Never  bool // a missing image is a fault
+	Always   bool // pull even what is there
+	Never    bool // a missing image is a fault
+	Parallel bool // pull all at the same time
 }
 
 // Images asks that every image is present and pulls what is not, as the policy says.
@@ -241,24 +243,39 @@ func Images(dial func(context.Context) (Runtime, error), images []string, policy
 		if err != nil {
 			return nil, nil // CRI has said so
 		}
-		for _, image := range images {
-			present, err := runtime.HasImage(ctx, image)
-			if err != nil {
-				faults = append(faults, err)
+		results := make([]error, len(images))
+		var group sync.WaitGroup
+		for i, image := range images {
+			if !policy.Parallel {
+				results[i] = ensureImage(ctx, runtime, image, policy)
 				continue
 			}
-			switch {
-			case present && !policy.Always:
-			case policy.Never:
-				faults = append(faults, fmt.Errorf("image %s is not present and imagePullPolicy is Never: import it into the container runtime", image))
-			default:
-				if err := runtime.PullImage(ctx, image); err != nil {
-					faults = append(faults, fmt.Errorf("failed to pull image %s: %w: import it into the container runtime, or choose another registry with --image-repository", image, err))
-				}
+			group.Go(func() { results[i] = ensureImage(ctx, runtime, image, policy) })
+		}
+		group.Wait()
+		for _, err := range results {
+			if err != nil {
+				faults = append(faults, err)
 			}
 		}
 		return nil, faults
 	}}
+}
+
+func ensureImage(ctx context.Context, runtime Runtime, image string, policy PullPolicy) error {
+	present, err := runtime.HasImage(ctx, image)
+	switch {
+	case err != nil:
+		return err
+	case present && !policy.Always:
+		return nil
+	case policy.Never:
+		return fmt.Errorf("image %s is not present and imagePullPolicy is Never: import it into the container runtime", image)
+	}
+	if err := runtime.PullImage(ctx, image); err != nil {
+		return fmt.Errorf("failed to pull image %s: %w: import it into the container runtime, or choose another registry with --image-repository", image, err)
+	}
+	return nil
 }
 
 // Proxy warns when requests to an address would go through an HTTP proxy.

@@ -1,0 +1,76 @@
+// Package act carries plans out: it makes and ends sandboxes and containers through the container runtime.
+package act
+
+import (
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/record"
+	internalapi "k8s.io/cri-api/pkg/apis"
+
+	"pilotis.dev/cmd/kubelet/images"
+)
+
+// Volume is a pod's volume, ready on the host.
+type Volume struct {
+	HostPath string
+	ReadOnly bool
+}
+
+// Objects gives the ConfigMaps and Secrets that environments are made from.
+type Objects interface {
+	Secret(namespace, name string) (*v1.Secret, error)
+	ConfigMap(namespace, name string) (*v1.ConfigMap, error)
+}
+
+// Config of an Actor.
+type Config struct {
+	Runtime  internalapi.RuntimeService
+	Images   *images.Manager
+	Recorder record.EventRecorder
+	Objects  Objects
+	// Services are those of a namespace and the API's own, for environment variables.
+	Services func(namespace string) []*v1.Service
+
+	RootDir        string // of pods' directories
+	ClusterDNS     []string
+	ClusterDomain  string
+	ResolvConf     string
+	HostIPs        func() []string
+	Hostname       string
+	Allocatable    func() v1.ResourceList
+	CgroupParent   func(pod *v1.Pod) string
+	SeccompDefault bool
+	SeccompRoot    string
+	CPUQuota       bool
+	CPUPeriod      time.Duration
+	UnifiedCgroups bool
+	SubPath        func(volumeRoot, subPath string) (string, error)
+}
+
+// Actor is stateless but for what it logs once.
+type Actor struct {
+	Config
+	oomOnce sync.Once
+}
+
+// New returns an actor.
+func New(c Config) *Actor { return &Actor{Config: c} }
+
+// Failure is an error with the reason that the container's waiting state shows.
+type Failure struct {
+	Reason string
+	Err    error
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Reasons of waiting containers, as users know them.
+const (
+	ReasonCreateConfigError = "CreateContainerConfigError"
+	ReasonCreateError       = "CreateContainerError"
+	ReasonRunError          = "RunContainerError"
+	ReasonPostStart         = "PostStartHookError"
+)

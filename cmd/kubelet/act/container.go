@@ -1,0 +1,188 @@
+package act
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	v1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/klog/v2"
+
+	"pilotis.dev/cmd/kubelet/fields"
+	"pilotis.dev/cmd/kubelet/images"
+	"pilotis.dev/cmd/kubelet/observed"
+	"pilotis.dev/cmd/kubelet/plan"
+)
+
+// Environment is what a container is started in.
+type Environment struct {
+	Pod       fields.Pod
+	SandboxID string
+	Sandbox   *runtimeapi.PodSandboxConfig
+	Volumes   map[string]Volume
+	// TargetID is the running container that an ephemeral one looks at; empty: none.
+	TargetID string
+}
+
+// Start pulls the container's image, creates it and starts it, and runs its postStart hook. A Failure carries the
+// reason that users see.
+func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error {
+	pod, c := env.Pod, s.Container
+	image, err := a.Images.Ensure(ctx, pod.Pod, c, env.Sandbox)
+	if err != nil {
+		return imageFailure(err)
+	}
+	config, err := a.containerConfig(env, s, image)
+	if err != nil {
+		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %v", err)
+		return &Failure{ReasonCreateConfigError, err}
+	}
+	id, err := a.Runtime.CreateContainer(ctx, env.SandboxID, config, env.Sandbox)
+	if err != nil {
+		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %v", err)
+		return &Failure{ReasonCreateError, err}
+	}
+	a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Created", "Container created")
+	if err := a.Runtime.StartContainer(ctx, id); err != nil {
+		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %v", err)
+		return &Failure{ReasonRunError, err}
+	}
+	a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Started", "Container started")
+	linkLog(pod.Pod, c.Name, id, s.Attempt)
+	if c.Lifecycle == nil || c.Lifecycle.PostStart == nil {
+		return nil
+	}
+	if err := a.runHook(ctx, pod, c, id, c.Lifecycle.PostStart); err != nil {
+		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
+		a.stop(ctx, id, 0)
+		return &Failure{ReasonPostStart, fmt.Errorf("PostStartHook failed: %w", err)}
+	}
+	return nil
+}
+
+func imageFailure(err error) error {
+	for _, reason := range []error{images.ErrImagePullBackOff, images.ErrImageNeverPull, images.ErrInvalidImageName, images.ErrImagePull} {
+		if errors.Is(err, reason) {
+			return &Failure{reason.Error(), errors.New(strings.TrimPrefix(err.Error(), reason.Error()+": "))}
+		}
+	}
+	return &Failure{images.ErrImagePull.Error(), err}
+}
+
+func (a *Actor) containerEvent(pod *v1.Pod, container, kind, reason, format string, args ...any) {
+	a.Recorder.Eventf(images.ContainerReference(pod, container), kind, reason, format, args...)
+}
+
+func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Image) (*runtimeapi.ContainerConfig, error) {
+	pod, c := env.Pod, s.Container
+	if err := verifyNonRoot(pod.Pod, c, image.UID, image.User); err != nil {
+		return nil, err
+	}
+	variables, err := a.environment(pod, c)
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]string, len(variables))
+	var envs []*runtimeapi.KeyValue
+	for _, v := range variables {
+		values[v.Name] = v.Value
+		envs = append(envs, &runtimeapi.KeyValue{Key: v.Name, Value: []byte(v.Value)})
+	}
+	lookup := func(name string) (string, bool) { v, ok := values[name]; return v, ok }
+	mounts, err := a.mounts(env, s, lookup)
+	if err != nil {
+		return nil, err
+	}
+	var target *string
+	if env.TargetID != "" {
+		target = &env.TargetID
+	}
+	if err := os.MkdirAll(filepath.Join(env.Sandbox.LogDirectory, c.Name), 0o755); err != nil {
+		return nil, err
+	}
+	return &runtimeapi.ContainerConfig{
+		Metadata:    &runtimeapi.ContainerMetadata{Name: c.Name, Attempt: uint32(s.Attempt)},
+		Image:       &runtimeapi.ImageSpec{Image: image.Ref, UserSpecifiedImage: c.Image},
+		Command:     expandAll(c.Command, lookup),
+		Args:        expandAll(c.Args, lookup),
+		WorkingDir:  c.WorkingDir,
+		Envs:        envs,
+		Mounts:      mounts,
+		Labels:      containerLabels(pod.Pod, c),
+		Annotations: containerAnnotations(pod.Pod, c, s.Attempt),
+		LogPath:     observed.ContainerLog(c.Name, s.Attempt),
+		Stdin:       c.Stdin, StdinOnce: c.StdinOnce, Tty: c.TTY,
+		Linux: &runtimeapi.LinuxContainerConfig{
+			Resources:       a.resources(pod.Pod, c),
+			SecurityContext: a.security(pod.Pod, c, target),
+		},
+	}, nil
+}
+
+func expandAll(list []string, lookup func(string) (string, bool)) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, fields.Expand(s, lookup))
+	}
+	return out
+}
+
+func containerLabels(pod *v1.Pod, c *v1.Container) map[string]string {
+	return map[string]string{observed.LabelPodName: pod.Name, observed.LabelPodNamespace: pod.Namespace, observed.LabelPodUID: string(pod.UID), observed.LabelContainerName: c.Name}
+}
+
+func containerAnnotations(pod *v1.Pod, c *v1.Container, attempt int) map[string]string {
+	annotations := map[string]string{
+		observed.AnnotationHash:              observed.ContainerHash(c),
+		observed.AnnotationRestartCount:      strconv.Itoa(attempt),
+		observed.AnnotationTerminationPath:   terminationPath(c),
+		observed.AnnotationTerminationPolicy: string(c.TerminationMessagePolicy),
+	}
+	if pod.Spec.TerminationGracePeriodSeconds != nil {
+		annotations[observed.AnnotationPodGrace] = strconv.FormatInt(*pod.Spec.TerminationGracePeriodSeconds, 10)
+	}
+	if pod.DeletionGracePeriodSeconds != nil {
+		annotations[observed.AnnotationPodDeletionGrace] = strconv.FormatInt(*pod.DeletionGracePeriodSeconds, 10)
+	}
+	if len(c.Ports) > 0 {
+		if data, err := json.Marshal(c.Ports); err == nil {
+			annotations[observed.AnnotationPorts] = string(data)
+		}
+	}
+	if c.Lifecycle != nil && c.Lifecycle.PreStop != nil {
+		if data, err := json.Marshal(c.Lifecycle.PreStop); err == nil {
+			annotations[observed.AnnotationPreStop] = string(data)
+		}
+	}
+	return annotations
+}
+
+func terminationPath(c *v1.Container) string {
+	if c.TerminationMessagePath == "" {
+		return v1.TerminationMessagePathDefault
+	}
+	return c.TerminationMessagePath
+}
+
+// linkLog makes the container's log findable by its ID, as log collectors expect.
+func linkLog(pod *v1.Pod, container, id string, attempt int) {
+	if err := os.MkdirAll(observed.ContainerLogRoot, 0o755); err != nil {
+		return
+	}
+	target := filepath.Join(observed.PodLogDir(pod.Namespace, pod.Name, pod.UID), observed.ContainerLog(container, attempt))
+	link := filepath.Join(observed.ContainerLogRoot, fmt.Sprintf("%s_%s_%s-%s.log", pod.Name, pod.Namespace, container, id))
+	if err := os.Symlink(target, link); err != nil && !errors.Is(err, os.ErrExist) {
+		klog.Background().V(2).Info("A container's log cannot be linked", "link", link, "reason", err.Error())
+	}
+}
+
+// UpdateResources gives a running container other limits (in-place resize, KEP-1287).
+func (a *Actor) UpdateResources(ctx context.Context, pod *v1.Pod, c *v1.Container, id string) error {
+	return a.Runtime.UpdateContainerResources(ctx, id, &runtimeapi.ContainerResources{Linux: a.resources(pod, c)})
+}

@@ -1,0 +1,179 @@
+package act
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
+
+	"pilotis.dev/cmd/kubelet/fields"
+	"pilotis.dev/cmd/kubelet/observed"
+	"pilotis.dev/cmd/kubelet/plan"
+)
+
+// minimumGrace is what remains for a container after a preStop hook that took all of the grace period.
+const minimumGrace = 2 * time.Second
+
+// Kill ends one container: its preStop hook, SIGTERM, and SIGKILL when the grace period is over.
+func (a *Actor) Kill(ctx context.Context, pod fields.Pod, c *observed.Container, reason string, grace time.Duration) error {
+	a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Killing", "%s", reason)
+	spec := containerSpec(pod.Pod, c.Name)
+	if spec != nil && spec.Lifecycle != nil && spec.Lifecycle.PreStop != nil && grace > 0 && c.Running() {
+		began := time.Now()
+		a.preStop(ctx, pod, spec, c.ID, grace)
+		grace = max(grace-time.Since(began), minimumGrace)
+	}
+	return a.stop(ctx, c.ID, grace)
+}
+
+func (a *Actor) preStop(ctx context.Context, pod fields.Pod, c *v1.Container, id string, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if err := a.runHook(ctx, pod, c, id, c.Lifecycle.PreStop); err != nil {
+		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
+		klog.FromContext(ctx).Info("A preStop hook failed", "pod", klog.KObj(pod), "container", c.Name, "reason", err.Error())
+	}
+}
+
+func (a *Actor) stop(ctx context.Context, id string, grace time.Duration) error {
+	if err := a.Runtime.StopContainer(ctx, id, int64(grace.Round(time.Second)/time.Second)); err != nil {
+		return fmt.Errorf("stopping container %s: %w", id, err)
+	}
+	return nil
+}
+
+// KillPod ends all containers, the regular ones at once and then the sidecars in the reverse of their order (KEP-753),
+// and the sandboxes.
+func (a *Actor) KillPod(ctx context.Context, pod fields.Pod, o *observed.Pod, grace time.Duration, reason string) error {
+	if o == nil {
+		return nil
+	}
+	deadline := time.Now().Add(grace)
+	sidecars := map[string]bool{}
+	for i := range pod.Spec.InitContainers {
+		if c := &pod.Spec.InitContainers[i]; plan.IsSidecar(c) {
+			sidecars[c.Name] = true
+		}
+	}
+	var first errgroup.Group
+	for _, c := range o.Containers {
+		if c.Exited() || sidecars[c.Name] {
+			continue
+		}
+		first.Go(func() error { return a.Kill(ctx, pod, c, message(reason, c), grace) })
+	}
+	if err := first.Wait(); err != nil {
+		return err
+	}
+	for i := len(pod.Spec.InitContainers) - 1; i >= 0; i-- {
+		c := o.Newest(pod.Spec.InitContainers[i].Name)
+		if c == nil || c.Exited() || !sidecars[c.Name] {
+			continue
+		}
+		remaining := max(0, time.Until(deadline))
+		if grace > 0 {
+			remaining = max(remaining, minimumGrace)
+		}
+		if err := a.Kill(ctx, pod, c, message(reason, c), remaining); err != nil {
+			return err
+		}
+	}
+	for _, s := range o.Sandboxes {
+		if err := a.Runtime.StopPodSandbox(ctx, s.ID); err != nil {
+			return fmt.Errorf("stopping sandbox %s: %w", s.ID, err)
+		}
+	}
+	return nil
+}
+
+func message(reason string, c *observed.Container) string {
+	if reason != "" {
+		return reason
+	}
+	return "Stopping container " + c.Name
+}
+
+// Grace is how long the pod's containers may take to end: what the deletion allows, or else the specification.
+func Grace(pod *v1.Pod) time.Duration {
+	seconds := ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, 30)
+	if pod.DeletionGracePeriodSeconds != nil {
+		seconds = *pod.DeletionGracePeriodSeconds
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// ProbeGrace is Grace for a container that a probe failed, which may have one of its own.
+func ProbeGrace(pod *v1.Pod, container string) time.Duration {
+	if c := containerSpec(pod, container); c != nil {
+		for _, p := range []*v1.Probe{c.LivenessProbe, c.StartupProbe} {
+			if p != nil && p.TerminationGracePeriodSeconds != nil {
+				return time.Duration(*p.TerminationGracePeriodSeconds) * time.Second
+			}
+		}
+	}
+	return Grace(pod)
+}
+
+func containerSpec(pod *v1.Pod, name string) *v1.Container {
+	for _, list := range [][]v1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for i := range list {
+			if list[i].Name == name {
+				return &list[i]
+			}
+		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		if c := &pod.Spec.EphemeralContainers[i]; c.Name == name {
+			return (*v1.Container)(&c.EphemeralContainerCommon)
+		}
+	}
+	return nil
+}
+
+// RemoveContainer removes an ended container with its log's link and, unless it is the newest of its name, its log.
+func (a *Actor) RemoveContainer(ctx context.Context, o *observed.Pod, c *observed.Container, withLog bool) error {
+	if err := a.Runtime.RemoveContainer(ctx, c.ID); err != nil {
+		return fmt.Errorf("removing container %s: %w", c.ID, err)
+	}
+	links, _ := filepath.Glob(filepath.Join(observed.ContainerLogRoot, "*-"+c.ID+".log"))
+	for _, l := range links {
+		_ = os.Remove(l)
+	}
+	if withLog && c.LogPath != "" {
+		_ = os.Remove(c.LogPath)
+		rotated, _ := filepath.Glob(c.LogPath + ".*")
+		for _, r := range rotated {
+			_ = os.Remove(r)
+		}
+	}
+	_ = os.Remove(filepath.Join(a.RootDir, "pods", string(o.UID), "containers", c.Name, strconv.FormatInt(int64(c.RestartCount), 16)))
+	return nil
+}
+
+// RemovePod removes everything that the runtime still has of a pod that ended, and its logs.
+func (a *Actor) RemovePod(ctx context.Context, o *observed.Pod) error {
+	for _, c := range o.Containers {
+		if err := a.RemoveContainer(ctx, o, c, true); err != nil {
+			return err
+		}
+	}
+	for _, s := range o.Sandboxes {
+		if err := a.Runtime.StopPodSandbox(ctx, s.ID); err != nil {
+			return err
+		}
+		if err := a.Runtime.RemovePodSandbox(ctx, s.ID); err != nil {
+			return fmt.Errorf("removing sandbox %s: %w", s.ID, err)
+		}
+	}
+	if o.Name == "" {
+		return nil
+	}
+	return os.RemoveAll(observed.PodLogDir(o.Namespace, o.Name, o.UID))
+}

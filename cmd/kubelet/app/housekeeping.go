@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+
+	"pilotis.dev/cmd/kubelet/desired"
+	"pilotis.dev/cmd/kubelet/observed"
+)
+
+const (
+	housekeepingEvery = time.Minute
+	// deadContainersKept is how many ended containers of a name stay, for their logs.
+	deadContainersKept = 1
+)
+
+// housekeeping finds what no event tells of: pods that ended while the kubelet was away, ended containers and
+// sandboxes that are not needed, mirrors of static pods that are gone.
+func (k *Kubelet) housekeeping(ctx context.Context) {
+	timer := time.NewTimer(time.Second)
+	adopted := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if !k.Desired.AllReady() {
+			timer.Reset(time.Second)
+			continue
+		}
+		if !adopted {
+			k.wakeStrangers(ctx)
+			adopted = true
+		}
+		k.collectContainers(ctx)
+		k.deleteOrphanMirrors(ctx)
+		timer.Reset(housekeepingEvery)
+	}
+}
+
+// wakeStrangers gives a worker to every pod of which the runtime, a cgroup or a folder is left.
+func (k *Kubelet) wakeStrangers(ctx context.Context) {
+	known, err := k.Runtime.UIDs(ctx)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Pods of an earlier kubelet cannot be listed")
+		return
+	}
+	for uid := range known {
+		k.Wake(uid)
+	}
+	for _, uid := range k.Cgroups.Pods() {
+		k.Wake(uid)
+	}
+	entries, _ := os.ReadDir(filepath.Join(k.RootDir, "pods"))
+	for _, e := range entries {
+		k.Wake(types.UID(e.Name()))
+	}
+}
+
+// collectContainers removes ended containers beyond the newest of each name, and sandboxes that were replaced.
+func (k *Kubelet) collectContainers(ctx context.Context) {
+	for _, pod := range k.Desired.Pods() {
+		o, err := k.Runtime.Pod(ctx, pod.UID)
+		if err != nil {
+			return
+		}
+		count := map[string]int{}
+		for _, c := range o.Containers {
+			count[c.Name]++
+			// The newest of a name, and its predecessor while it runs, may still be asked for.
+			if c.Exited() && count[c.Name] > deadContainersKept+1 {
+				k.logError(ctx, k.Actor.RemoveContainer(ctx, o, c, true), "An ended container cannot be removed")
+			}
+		}
+		for _, s := range o.Sandboxes[min(1, len(o.Sandboxes)):] {
+			if s.Ready || uses(o, s.ID) {
+				continue
+			}
+			k.logError(ctx, k.Runtime.Service.RemovePodSandbox(ctx, s.ID), "A replaced sandbox cannot be removed")
+		}
+	}
+}
+
+func uses(o *observed.Pod, sandbox string) bool {
+	for _, c := range o.Containers {
+		if c.SandboxID == sandbox {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *Kubelet) deleteOrphanMirrors(ctx context.Context) {
+	if k.Client == nil {
+		return
+	}
+	for _, m := range k.Desired.OrphanMirrors() {
+		zero := int64(0)
+		err := k.Client.CoreV1().Pods(m.Namespace).Delete(ctx, m.Name, metav1.DeleteOptions{GracePeriodSeconds: &zero})
+		k.logError(ctx, err, "The mirror of a static pod that is gone cannot be deleted")
+	}
+	for _, pod := range k.Desired.Pods() {
+		if desired.IsStatic(pod) && k.Desired.Mirror(pod) == nil {
+			k.Wake(pod.UID) // the API came, or lost it
+		}
+	}
+}
+
+func (k *Kubelet) logError(ctx context.Context, err error, message string) {
+	if err != nil {
+		klog.FromContext(ctx).Info(message, "reason", err.Error())
+	}
+}

@@ -1,0 +1,357 @@
+// Package plan decides what to do next for a pod: a pure function of what the pod should be and what the runtime
+// says it is. The plan prints itself.
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+
+	"pilotis.dev/cmd/kubelet/observed"
+)
+
+// Kind tells the lists of a pod's containers apart.
+type Kind string
+
+const (
+	Init      Kind = "init"
+	Regular   Kind = "regular"
+	Ephemeral Kind = "ephemeral"
+)
+
+// Input is what a plan is made from.
+type Input struct {
+	Pod      *v1.Pod
+	Observed *observed.Pod // nil: the runtime knows nothing of the pod
+	Now      time.Time
+	// Wait is how long a container that ended must still wait before it may start again.
+	Wait func(c *observed.Container) time.Duration
+	// Unhealthy reports that a probe wants the container ended, and why.
+	Unhealthy func(c *observed.Container) (reason string, unhealthy bool)
+	// Started reports that the container's startup probe, if it has one, has succeeded.
+	Started func(c *observed.Container) bool
+}
+
+// Plan is what to do, in this order: end containers, end the sandbox, make one, start containers.
+type Plan struct {
+	KillPod       bool // end all containers and the sandbox
+	Kill          []Kill
+	CreateSandbox bool
+	Attempt       uint32 // of the sandbox to make
+	SandboxID     string // of the sandbox that stays
+	Start         []Start
+	// RetryAfter is when the plan should be made again although nothing happens; 0: not needed.
+	RetryAfter time.Duration
+	// BackingOff are the containers that wait before they start again, with how long.
+	BackingOff map[string]time.Duration
+}
+
+// Kill ends a container.
+type Kill struct {
+	Container *observed.Container
+	Reason    string
+	// Failed: a liveness or startup probe did it; its grace period may be the probe's own.
+	Failed bool
+}
+
+// Start starts a container.
+type Start struct {
+	Container *v1.Container
+	Kind      Kind
+	Attempt   int // restart count
+}
+
+// Nothing reports that there is nothing to do now.
+func (p Plan) Nothing() bool {
+	return !p.KillPod && !p.CreateSandbox && len(p.Kill) == 0 && len(p.Start) == 0
+}
+
+// String prints the plan a line a step.
+func (p Plan) String() string {
+	var b strings.Builder
+	if p.KillPod {
+		b.WriteString("kill pod\n")
+	}
+	for _, k := range p.Kill {
+		fmt.Fprintf(&b, "kill %s: %s\n", k.Container.Name, k.Reason)
+	}
+	if p.CreateSandbox {
+		fmt.Fprintf(&b, "create sandbox %d\n", p.Attempt)
+	}
+	for _, s := range p.Start {
+		fmt.Fprintf(&b, "start %s %s, restart %d\n", s.Kind, s.Container.Name, s.Attempt)
+	}
+	for name, wait := range p.BackingOff {
+		fmt.Fprintf(&b, "%s waits %v\n", name, wait)
+	}
+	if b.Len() == 0 {
+		return "nothing\n"
+	}
+	return b.String()
+}
+
+// Make plans the next steps of a pod that should run.
+func Make(in Input) Plan {
+	p := Plan{BackingOff: map[string]time.Duration{}}
+	sandbox := in.Observed.Sandbox()
+	if !usable(in.Pod, sandbox) {
+		planSandbox(&p, in, sandbox)
+		return p
+	}
+	p.SandboxID = sandbox.ID
+	b := builder{plan: &p, in: in, sandbox: sandbox.ID}
+	b.ephemeral()
+	if initialised := b.init(); initialised && !p.KillPod {
+		b.regular()
+	}
+	return p
+}
+
+// usable reports whether the sandbox serves the pod as it is.
+func usable(pod *v1.Pod, s *observed.Sandbox) bool {
+	return s != nil && s.Ready && s.HostNetwork == pod.Spec.HostNetwork && (pod.Spec.HostNetwork || len(s.IPs) > 0)
+}
+
+// planSandbox plans a pod without a usable sandbox: all containers end with it, and what must run starts anew.
+func planSandbox(p *Plan, in Input, old *observed.Sandbox) {
+	p.KillPod = in.Observed.AnyRunning() || (old != nil && old.Ready)
+	if finished(in) || (old != nil && in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever && in.Observed != nil && len(in.Observed.Containers) > 0) {
+		return // it ran its course; a new sandbox would run it twice
+	}
+	p.CreateSandbox = true
+	if old != nil {
+		p.Attempt = old.Attempt + 1
+		p.KillPod = true // the lost sandbox's network is given back before another takes its place
+	}
+	b := builder{plan: p, in: in}
+	if len(in.Pod.Spec.InitContainers) > 0 {
+		b.start(&in.Pod.Spec.InitContainers[0], Init)
+		return
+	}
+	for i := range in.Pod.Spec.Containers {
+		c := &in.Pod.Spec.Containers[i]
+		if last := in.Observed.Newest(c.Name); last == nil || !last.Exited() || restarts(in.Pod, c, last) {
+			b.startAgain(c, Regular, last)
+		}
+	}
+}
+
+// finished reports that every regular container has ended for good.
+func finished(in Input) bool {
+	for i := range in.Pod.Spec.Containers {
+		c := &in.Pod.Spec.Containers[i]
+		last := in.Observed.Newest(c.Name)
+		if last == nil || !last.Exited() || restarts(in.Pod, c, last) {
+			return false
+		}
+	}
+	return true
+}
+
+// restarts tells whether the container that ended starts again: by its own restart policy and rules (KEP-5307), or
+// the pod's.
+func restarts(pod *v1.Pod, c *v1.Container, ended *observed.Container) bool {
+	for _, rule := range c.RestartPolicyRules {
+		if rule.ExitCodes == nil {
+			continue
+		}
+		listed := false
+		for _, code := range rule.ExitCodes.Values {
+			listed = listed || code == ended.ExitCode
+		}
+		if listed == (rule.ExitCodes.Operator == v1.ContainerRestartRuleOnExitCodesOpIn) {
+			return rule.Action == v1.ContainerRestartRuleActionRestart
+		}
+	}
+	if c.RestartPolicy != nil {
+		switch *c.RestartPolicy {
+		case v1.ContainerRestartPolicyAlways:
+			return true
+		case v1.ContainerRestartPolicyNever:
+			return false
+		case v1.ContainerRestartPolicyOnFailure:
+			return ended.ExitCode != 0
+		}
+	}
+	switch pod.Spec.RestartPolicy {
+	case v1.RestartPolicyNever:
+		return false
+	case v1.RestartPolicyOnFailure:
+		return ended.ExitCode != 0
+	}
+	return true
+}
+
+// IsSidecar tells an init container that runs beside the regular ones (KEP-753).
+func IsSidecar(c *v1.Container) bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == v1.ContainerRestartPolicyAlways
+}
+
+// builder adds steps to a plan.
+type builder struct {
+	plan    *Plan
+	in      Input
+	sandbox string
+}
+
+// present is the newest container of the name in the present sandbox.
+func (b *builder) present(name string) *observed.Container {
+	for _, c := range b.in.Observed.Containers {
+		if c.Name == name && c.SandboxID == b.sandbox {
+			return c
+		}
+	}
+	return nil
+}
+
+func (b *builder) start(c *v1.Container, kind Kind) {
+	attempt := 0
+	if last := b.in.Observed.Newest(c.Name); last != nil {
+		attempt = last.RestartCount + 1
+	}
+	b.plan.Start = append(b.plan.Start, Start{Container: c, Kind: kind, Attempt: attempt})
+}
+
+// startAgain starts a container that ended, after its back-off.
+func (b *builder) startAgain(c *v1.Container, kind Kind, ended *observed.Container) {
+	if ended != nil && ended.Exited() {
+		if wait := b.in.Wait(ended); wait > 0 {
+			b.plan.BackingOff[c.Name] = wait
+			if b.plan.RetryAfter == 0 || wait < b.plan.RetryAfter {
+				b.plan.RetryAfter = wait
+			}
+			return
+		}
+	}
+	b.start(c, kind)
+}
+
+func (b *builder) kill(c *observed.Container, reason string, failed bool) {
+	b.plan.Kill = append(b.plan.Kill, Kill{Container: c, Reason: reason, Failed: failed})
+}
+
+// ephemeral starts debugging containers once each; they never start again (KEP-277).
+func (b *builder) ephemeral() {
+	for i := range b.in.Pod.Spec.EphemeralContainers {
+		c := (*v1.Container)(&b.in.Pod.Spec.EphemeralContainers[i].EphemeralContainerCommon)
+		if b.in.Observed.Newest(c.Name) == nil {
+			b.plan.Start = append(b.plan.Start, Start{Container: c, Kind: Ephemeral})
+		}
+	}
+}
+
+// init plans init containers and sidecars, and reports whether the regular containers may run.
+func (b *builder) init() bool {
+	begun := false
+	for i := range b.in.Pod.Spec.Containers {
+		begun = begun || b.present(b.in.Pod.Spec.Containers[i].Name) != nil
+	}
+	done := begun && b.allEnded()
+	for i := range b.in.Pod.Spec.InitContainers {
+		c := &b.in.Pod.Spec.InitContainers[i]
+		if IsSidecar(c) {
+			if !done && !b.sidecar(c) && !begun {
+				return false // the next ones wait until it has started
+			}
+			continue
+		}
+		if begun {
+			continue
+		}
+		if next := b.initContainer(c); !next {
+			return false
+		}
+	}
+	return true
+}
+
+// initContainer plans one that must succeed before the next begins, and reports whether it has.
+func (b *builder) initContainer(c *v1.Container) bool {
+	now := b.present(c.Name)
+	switch {
+	case now == nil:
+		b.startAgain(c, Init, b.in.Observed.Newest(c.Name))
+	case now.Exited() && now.ExitCode == 0:
+		return true
+	case now.Exited() && !initRestarts(b.in.Pod, c, now):
+		b.plan.KillPod = true // the pod has failed
+	case now.Exited():
+		b.startAgain(c, Init, now)
+	case now.Running() && now.Hash != observed.ContainerHash(c):
+		b.kill(now, fmt.Sprintf("Init container %s definition changed", c.Name), false)
+	}
+	return false
+}
+
+// initRestarts: an init container that failed starts again unless the pod must not restart.
+func initRestarts(pod *v1.Pod, c *v1.Container, ended *observed.Container) bool {
+	if c.RestartPolicy != nil || len(c.RestartPolicyRules) > 0 {
+		return restarts(pod, c, ended)
+	}
+	return pod.Spec.RestartPolicy != v1.RestartPolicyNever
+}
+
+// sidecar plans one that runs as long as the pod, and reports whether it has started.
+func (b *builder) sidecar(c *v1.Container) bool {
+	now := b.present(c.Name)
+	switch {
+	case now == nil:
+		b.startAgain(c, Init, b.in.Observed.Newest(c.Name))
+		return false
+	case now.Exited():
+		b.startAgain(c, Init, now)
+		return false
+	case !now.Running():
+		return false
+	}
+	b.check(c, now)
+	return b.in.Started(now)
+}
+
+// regular plans the containers that are the pod's purpose; when all have ended for good, so has the pod.
+func (b *builder) regular() {
+	if b.allEnded() {
+		b.plan.KillPod = true
+		b.plan.Start = nil
+		return
+	}
+	for i := range b.in.Pod.Spec.Containers {
+		c := &b.in.Pod.Spec.Containers[i]
+		now := b.present(c.Name)
+		switch {
+		case now == nil:
+			last := b.in.Observed.Newest(c.Name)
+			if last == nil || !last.Exited() || restarts(b.in.Pod, c, last) {
+				b.startAgain(c, Regular, last)
+			}
+		case now.Exited():
+			if restarts(b.in.Pod, c, now) {
+				b.startAgain(c, Regular, now)
+			}
+		case now.Running():
+			b.check(c, now)
+		}
+	}
+}
+
+// check ends a container that changed or that a probe found dead; the next plan starts it again.
+func (b *builder) check(c *v1.Container, now *observed.Container) {
+	if now.Hash != observed.ContainerHash(c) {
+		b.kill(now, fmt.Sprintf("Container %s definition changed, will be restarted", c.Name), false)
+	} else if reason, unhealthy := b.in.Unhealthy(now); unhealthy {
+		b.kill(now, reason, true)
+	}
+}
+
+func (b *builder) allEnded() bool {
+	for i := range b.in.Pod.Spec.Containers {
+		c := &b.in.Pod.Spec.Containers[i]
+		now := b.present(c.Name)
+		if now == nil || !now.Exited() || restarts(b.in.Pod, c, now) {
+			return false
+		}
+	}
+	return true
+}

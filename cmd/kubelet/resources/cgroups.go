@@ -1,0 +1,181 @@
+package resources
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/cgroups/manager"
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-helpers/resource"
+)
+
+// Cgroups keeps the hierarchy kubepods/{burstable,besteffort}/pod<UID> below Root.
+type Cgroups struct {
+	Root      string // "/" or the configured cgroupRoot
+	Systemd   bool   // names as systemd slices
+	Enabled   bool   // cgroupsPerQOS
+	PidsLimit int64  // of each pod; -1: none
+	CPUQuota  bool
+	CPUPeriod int64 // microseconds
+}
+
+// Unified reports whether the machine has cgroup v2 alone.
+func Unified() bool { return cgroups.IsCgroup2UnifiedMode() }
+
+// parts are the names from the root down to the pod.
+func (c Cgroups) parts(pod *v1.Pod) []string {
+	parts := []string{"kubepods"}
+	switch QOSClass(pod) {
+	case v1.PodQOSBurstable:
+		parts = append(parts, "burstable")
+	case v1.PodQOSBestEffort:
+		parts = append(parts, "besteffort")
+	}
+	return append(parts, "pod"+string(pod.UID))
+}
+
+// Parent is what the runtime puts the pod's containers below.
+func (c Cgroups) Parent(pod *v1.Pod) string {
+	if !c.Enabled {
+		return ""
+	}
+	return c.name(c.parts(pod))
+}
+
+func (c Cgroups) name(parts []string) string {
+	if !c.Systemd {
+		return path.Join(append([]string{"/", c.Root}, parts...)...)
+	}
+	var joined []string
+	for _, p := range parts {
+		joined = append(joined, strings.ReplaceAll(p, "-", "_"))
+	}
+	return strings.Join(joined, "-") + ".slice"
+}
+
+// Setup makes the node's own levels: kubepods and the two QoS classes.
+func (c Cgroups) Setup() error {
+	if !c.Enabled {
+		return nil
+	}
+	for _, parts := range [][]string{{"kubepods"}, {"kubepods", "burstable"}, {"kubepods", "besteffort"}} {
+		if err := c.apply(parts, &cgroups.Resources{CpuShares: minShares}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Ensure makes the pod's cgroup with the sum of its containers' shares and, when all have limits, their limits.
+func (c Cgroups) Ensure(pod *v1.Pod) error {
+	if !c.Enabled {
+		return nil
+	}
+	requests := resource.PodRequests(pod, resource.PodResourcesOptions{})
+	limits := resource.PodLimits(pod, resource.PodResourcesOptions{})
+	r := &cgroups.Resources{CpuShares: uint64(Shares(requests.Cpu().MilliValue()))}
+	if c.PidsLimit > 0 {
+		r.PidsLimit = &c.PidsLimit
+	}
+	if limited(pod, v1.ResourceCPU) && c.CPUQuota {
+		r.CpuPeriod = uint64(c.CPUPeriod)
+		r.CpuQuota = Quota(limits.Cpu().MilliValue(), c.CPUPeriod)
+	}
+	if limited(pod, v1.ResourceMemory) {
+		r.Memory = limits.Memory().Value()
+	}
+	return c.apply(c.parts(pod), r)
+}
+
+// limited reports whether every container of the pod has a limit of the resource: without, the pod has none.
+func limited(pod *v1.Pod, name v1.ResourceName) bool {
+	if pod.Spec.Resources != nil {
+		if _, ok := pod.Spec.Resources.Limits[name]; ok {
+			return true
+		}
+	}
+	for _, list := range [][]v1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for _, c := range list {
+			if q := c.Resources.Limits[name]; q.IsZero() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (c Cgroups) manager(parts []string, r *cgroups.Resources) (cgroups.Manager, error) {
+	config := &cgroups.Cgroup{Resources: r, Systemd: c.Systemd}
+	r.SkipDevices = true
+	r.SkipFreezeOnSet = true
+	if c.Systemd {
+		name := c.name(parts)
+		config.Name = name
+		if len(parts) > 1 {
+			config.Parent = c.name(parts[:len(parts)-1])
+		} else {
+			config.Parent = "-.slice"
+		}
+	} else {
+		config.Path = c.name(parts)
+	}
+	return manager.New(config)
+}
+
+func (c Cgroups) apply(parts []string, r *cgroups.Resources) error {
+	m, err := c.manager(parts, r)
+	if err != nil {
+		return fmt.Errorf("cgroup %s: %w", c.name(parts), err)
+	}
+	if err := m.Apply(-1); err != nil {
+		return fmt.Errorf("creating cgroup %s: %w", c.name(parts), err)
+	}
+	if err := m.Set(r); err != nil {
+		return fmt.Errorf("setting cgroup %s: %w", c.name(parts), err)
+	}
+	return nil
+}
+
+// Remove removes the pod's cgroup, of whichever class it was.
+func (c Cgroups) Remove(uid types.UID) error {
+	if !c.Enabled {
+		return nil
+	}
+	var errs []string
+	for _, class := range [][]string{{"kubepods"}, {"kubepods", "burstable"}, {"kubepods", "besteffort"}} {
+		m, err := c.manager(append(class, "pod"+string(uid)), &cgroups.Resources{})
+		if err != nil || !m.Exists() {
+			continue
+		}
+		if err := m.Destroy(); err != nil {
+			errs = append(errs, err.Error())
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("removing the cgroup of pod %s: %s", uid, strings.Join(errs, "; "))
+	}
+	return nil
+}
+
+// Pods lists the UIDs that have cgroups: what an earlier kubelet left.
+func (c Cgroups) Pods() []types.UID {
+	base := "/sys/fs/cgroup"
+	if !Unified() {
+		base = "/sys/fs/cgroup/memory"
+	}
+	var found []types.UID
+	for _, pattern := range []string{"kubepods/pod*", "kubepods/burstable/pod*", "kubepods/besteffort/pod*"} {
+		dirs, _ := filepath.Glob(filepath.Join(base, c.Root, pattern))
+		for _, d := range dirs {
+			if info, err := os.Stat(d); err == nil && info.IsDir() {
+				found = append(found, types.UID(strings.TrimPrefix(filepath.Base(d), "pod")))
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,375 @@
+// Package status makes a pod's status from what the runtime says, and writes it to the API.
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/utils/ptr"
+
+	"pilotis.dev/cmd/kubelet/observed"
+	"pilotis.dev/cmd/kubelet/plan"
+	"pilotis.dev/cmd/kubelet/resources"
+)
+
+// Waiting says why a container does not run.
+type Waiting struct{ Reason, Message string }
+
+// Input is what a status is made from.
+type Input struct {
+	Pod      *v1.Pod // with the status that was last known
+	Observed *observed.Pod
+	HostIPs  []string
+	Now      time.Time
+	// Waiting are the containers that the last plan could not start, by name.
+	Waiting map[string]Waiting
+	// Rejected is why the node refused the pod, or ended it by itself; nil: it did not.
+	Rejected *Rejection
+	// Ending: the pod is to end, and its containers are being stopped or are gone.
+	Ending  bool
+	Ready   func(container string) bool // by readiness probe; true without one
+	Started func(container string) bool // by startup probe; true without one
+}
+
+// Rejection is a pod's end by the node's own decision.
+type Rejection struct{ Reason, Message string }
+
+// Generate makes the pod's status.
+func Generate(in Input) v1.PodStatus {
+	old := in.Pod.Status
+	s := v1.PodStatus{
+		QOSClass: resources.QOSClass(in.Pod), StartTime: old.StartTime, NominatedNodeName: old.NominatedNodeName,
+		Resize: old.Resize, ResourceClaimStatuses: old.ResourceClaimStatuses, ExtendedResourceClaimStatus: old.ExtendedResourceClaimStatus,
+		ObservedGeneration: in.Pod.Generation, Reason: old.Reason, Message: old.Message,
+		AllocatedResources: old.AllocatedResources, Resources: old.Resources,
+	}
+	if s.StartTime == nil {
+		s.StartTime = &metav1.Time{Time: in.Now}
+	}
+	for _, ip := range in.HostIPs {
+		s.HostIPs = append(s.HostIPs, v1.HostIP{IP: ip})
+	}
+	if len(in.HostIPs) > 0 {
+		s.HostIP = in.HostIPs[0]
+	}
+	s.PodIPs = podIPs(in)
+	if len(s.PodIPs) > 0 {
+		s.PodIP = s.PodIPs[0].IP
+	}
+	g := generator{in: in}
+	for i := range in.Pod.Spec.InitContainers {
+		s.InitContainerStatuses = append(s.InitContainerStatuses, g.container(&in.Pod.Spec.InitContainers[i], old.InitContainerStatuses, plan.Init))
+	}
+	for i := range in.Pod.Spec.Containers {
+		s.ContainerStatuses = append(s.ContainerStatuses, g.container(&in.Pod.Spec.Containers[i], old.ContainerStatuses, plan.Regular))
+	}
+	for i := range in.Pod.Spec.EphemeralContainers {
+		c := (*v1.Container)(&in.Pod.Spec.EphemeralContainers[i].EphemeralContainerCommon)
+		s.EphemeralContainerStatuses = append(s.EphemeralContainerStatuses, g.container(c, old.EphemeralContainerStatuses, plan.Ephemeral))
+	}
+	s.Phase = phase(in, &s)
+	if in.Rejected != nil {
+		s.Phase, s.Reason, s.Message = v1.PodFailed, in.Rejected.Reason, in.Rejected.Message
+	} else if old.Phase == v1.PodFailed || old.Phase == v1.PodSucceeded {
+		s.Phase = old.Phase // an end is final
+	}
+	s.Conditions = conditions(in, &s)
+	return s
+}
+
+func podIPs(in Input) []v1.PodIP {
+	var ips []string
+	if in.Pod.Spec.HostNetwork {
+		ips = in.HostIPs
+	} else if sandbox := in.Observed.Sandbox(); sandbox != nil && sandbox.Ready {
+		ips = sandbox.IPs
+	}
+	if len(ips) == 0 {
+		return in.Pod.Status.PodIPs // the last known ones stay until the pod is gone
+	}
+	var out []v1.PodIP
+	for _, ip := range ips {
+		out = append(out, v1.PodIP{IP: ip})
+	}
+	return out
+}
+
+type generator struct{ in Input }
+
+// container makes one container's status.
+func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind plan.Kind) v1.ContainerStatus {
+	s := v1.ContainerStatus{Name: c.Name, Image: c.Image, Started: ptr.To(false)}
+	i := slices.IndexFunc(old, func(o v1.ContainerStatus) bool { return o.Name == c.Name })
+	if i >= 0 {
+		s.RestartCount, s.LastTerminationState = old[i].RestartCount, old[i].LastTerminationState
+		s.AllocatedResources = old[i].AllocatedResources
+	}
+	newest := g.in.Observed.Newest(c.Name)
+	if newest == nil {
+		s.State = g.absent(c, old, i, kind)
+		if i >= 0 && s.State.Terminated != nil {
+			s.ContainerID, s.ImageID, s.Image = old[i].ContainerID, old[i].ImageID, old[i].Image
+			s.Ready = kind == plan.Init && s.State.Terminated.ExitCode == 0 && !plan.IsSidecar(c)
+		}
+		return s
+	}
+	s.ContainerID = "containerd://" + newest.ID
+	s.ImageID, s.RestartCount = newest.ImageID, int32(newest.RestartCount)
+	if newest.Image != "" {
+		s.Image = newest.Image
+	}
+	s.State = state(newest)
+	if previous := g.previous(newest); previous != nil {
+		s.LastTerminationState = v1.ContainerState{Terminated: state(previous).Terminated}
+	}
+	waiting, blocked := g.in.Waiting[c.Name]
+	if blocked && s.State.Running == nil && !g.in.Ending {
+		if s.State.Terminated != nil {
+			s.LastTerminationState = v1.ContainerState{Terminated: s.State.Terminated}
+		}
+		s.State = v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: waiting.Reason, Message: waiting.Message}}
+	}
+	if s.State.Running != nil {
+		s.Started = ptr.To(g.in.Started(c.Name))
+		s.Ready = *s.Started && g.in.Ready(c.Name) && kind != plan.Ephemeral
+		s.Resources = resourcesOf(c, newest)
+		s.AllocatedResources = c.Resources.Requests
+		if u := newest.User.GetLinux(); u != nil {
+			s.User = &v1.ContainerUser{Linux: &v1.LinuxContainerUser{UID: u.Uid, GID: u.Gid, SupplementalGroups: u.SupplementalGroups}}
+		}
+	}
+	if t := s.State.Terminated; kind == plan.Init && t != nil && t.ExitCode == 0 && !plan.IsSidecar(c) {
+		s.Ready = true
+	}
+	return s
+}
+
+// absent is the state of a container that the runtime does not know.
+func (g generator) absent(c *v1.Container, old []v1.ContainerStatus, i int, kind plan.Kind) v1.ContainerState {
+	if i >= 0 && old[i].State.Terminated != nil {
+		return old[i].State
+	}
+	if i >= 0 && old[i].State.Running != nil {
+		return v1.ContainerState{Terminated: &v1.ContainerStateTerminated{
+			ExitCode: 137, Reason: "ContainerStatusUnknown", ContainerID: old[i].ContainerID, StartedAt: old[i].State.Running.StartedAt,
+			Message: "The container could not be located when the pod was terminated",
+		}}
+	}
+	if w, ok := g.in.Waiting[c.Name]; ok {
+		return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: w.Reason, Message: w.Message}}
+	}
+	reason := "ContainerCreating"
+	if len(g.in.Pod.Spec.InitContainers) > 0 {
+		reason = "PodInitializing"
+	}
+	return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: reason}}
+}
+
+func (g generator) previous(newest *observed.Container) *observed.Container {
+	found := false
+	for _, c := range g.in.Observed.Containers {
+		if c == newest {
+			found = true
+		} else if found && c.Name == newest.Name && c.Exited() {
+			return c
+		}
+	}
+	return nil
+}
+
+func state(c *observed.Container) v1.ContainerState {
+	switch c.State {
+	case runtimeapi.ContainerState_CONTAINER_RUNNING:
+		return v1.ContainerState{Running: &v1.ContainerStateRunning{StartedAt: metav1.NewTime(c.Started)}}
+	case runtimeapi.ContainerState_CONTAINER_EXITED:
+		reason := c.Reason
+		if reason == "" {
+			reason = "Completed"
+			if c.ExitCode != 0 {
+				reason = "Error"
+			}
+		}
+		t := &v1.ContainerStateTerminated{ExitCode: c.ExitCode, Reason: reason, Message: c.Message, FinishedAt: metav1.NewTime(c.Finished), ContainerID: "containerd://" + c.ID}
+		if c.Started.Unix() > 0 {
+			t.StartedAt = metav1.NewTime(c.Started)
+		}
+		return v1.ContainerState{Terminated: t}
+	}
+	return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: "ContainerCreating"}}
+}
+
+// resourcesOf is what the container runs with: its specification's lists with the runtime's actual values, where it
+// tells them.
+func resourcesOf(c *v1.Container, o *observed.Container) *v1.ResourceRequirements {
+	r := c.Resources.DeepCopy()
+	if linux := o.Resources.GetLinux(); linux != nil {
+		if _, ok := r.Limits[v1.ResourceMemory]; ok && linux.MemoryLimitInBytes > 0 {
+			r.Limits[v1.ResourceMemory] = *resource.NewQuantity(linux.MemoryLimitInBytes, resource.BinarySI)
+		}
+	}
+	return r
+}
+
+// phase sums the containers up (API reference of PodPhase).
+func phase(in Input, s *v1.PodStatus) v1.PodPhase {
+	for i, c := range in.Pod.Spec.InitContainers {
+		st := s.InitContainerStatuses[i]
+		if plan.IsSidecar(&c) {
+			if (st.Started == nil || !*st.Started) && !begun(s) {
+				return v1.PodPending
+			}
+			continue
+		}
+		switch t := st.State.Terminated; {
+		case begun(s):
+		case t == nil && st.LastTerminationState.Terminated != nil && st.LastTerminationState.Terminated.ExitCode != 0 && in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever:
+			return v1.PodFailed
+		case t == nil:
+			return v1.PodPending
+		case t.ExitCode != 0 && in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever:
+			return v1.PodFailed
+		case t.ExitCode != 0:
+			return v1.PodPending
+		}
+	}
+	var running, waiting, succeeded, failed int
+	for _, st := range s.ContainerStatuses {
+		switch {
+		case st.State.Running != nil:
+			running++
+		case st.State.Terminated != nil && st.State.Terminated.ExitCode == 0:
+			succeeded++
+		case st.State.Terminated != nil:
+			failed++
+		case st.LastTerminationState.Terminated != nil:
+			running++ // between two runs
+		default:
+			waiting++
+		}
+	}
+	switch {
+	case waiting > 0:
+		return v1.PodPending
+	case running > 0:
+		return v1.PodRunning
+	case in.Pod.Spec.RestartPolicy == v1.RestartPolicyAlways && !in.Ending:
+		return v1.PodRunning
+	case failed > 0 && (in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever || in.Ending):
+		return v1.PodFailed
+	case failed > 0:
+		return v1.PodRunning
+	}
+	return v1.PodSucceeded
+}
+
+func begun(s *v1.PodStatus) bool {
+	return slices.ContainsFunc(s.ContainerStatuses, func(st v1.ContainerStatus) bool { return st.ContainerID != "" })
+}
+
+// conditions keeps what others wrote, and the times of what did not change.
+func conditions(in Input, s *v1.PodStatus) []v1.PodCondition {
+	sandbox := in.Observed.Sandbox()
+	hasSandbox := sandbox != nil && sandbox.Ready && (in.Pod.Spec.HostNetwork || len(sandbox.IPs) > 0)
+	mine := []v1.PodCondition{
+		flag(v1.PodReadyToStartContainers, hasSandbox, "", ""),
+		initialized(in.Pod, s),
+	}
+	containersReady := containersReady(in.Pod, s)
+	mine = append(mine, ready(in.Pod, containersReady), containersReady)
+	scheduled := flag(v1.PodScheduled, true, "", "")
+	if !slices.ContainsFunc(in.Pod.Status.Conditions, func(c v1.PodCondition) bool { return c.Type == v1.PodScheduled && c.Status == v1.ConditionTrue }) {
+		mine = append(mine, scheduled)
+	}
+	out := []v1.PodCondition{}
+	for _, c := range mine {
+		c.ObservedGeneration = in.Pod.Generation
+		c.LastTransitionTime = metav1.NewTime(in.Now)
+		for _, o := range in.Pod.Status.Conditions {
+			if o.Type == c.Type && o.Status == c.Status {
+				c.LastTransitionTime = o.LastTransitionTime
+			}
+		}
+		out = append(out, c)
+	}
+	for _, o := range in.Pod.Status.Conditions {
+		if !slices.ContainsFunc(out, func(c v1.PodCondition) bool { return c.Type == o.Type }) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func flag(kind v1.PodConditionType, holds bool, reason, message string) v1.PodCondition {
+	c := v1.PodCondition{Type: kind, Status: v1.ConditionTrue}
+	if !holds {
+		c.Status, c.Reason, c.Message = v1.ConditionFalse, reason, message
+	}
+	return c
+}
+
+func initialized(pod *v1.Pod, s *v1.PodStatus) v1.PodCondition {
+	var incomplete []string
+	for i, c := range pod.Spec.InitContainers {
+		st := s.InitContainerStatuses[i]
+		done := st.State.Terminated != nil && st.State.Terminated.ExitCode == 0
+		if plan.IsSidecar(&c) {
+			done = st.Started != nil && *st.Started
+		}
+		if !done {
+			incomplete = append(incomplete, c.Name)
+		}
+	}
+	if s.Phase == v1.PodSucceeded {
+		return v1.PodCondition{Type: v1.PodInitialized, Status: v1.ConditionTrue, Reason: "PodCompleted"}
+	}
+	if begun(s) {
+		incomplete = nil
+	}
+	return flag(v1.PodInitialized, len(incomplete) == 0, "ContainersNotInitialized", fmt.Sprintf("containers with incomplete status: [%s]", strings.Join(incomplete, " ")))
+}
+
+func containersReady(pod *v1.Pod, s *v1.PodStatus) v1.PodCondition {
+	switch s.Phase {
+	case v1.PodSucceeded:
+		return flag(v1.ContainersReady, false, "PodCompleted", "")
+	case v1.PodFailed:
+		return flag(v1.ContainersReady, false, "PodFailed", "")
+	}
+	var unready []string
+	for i, c := range pod.Spec.InitContainers {
+		if plan.IsSidecar(&c) && !s.InitContainerStatuses[i].Ready {
+			unready = append(unready, c.Name)
+		}
+	}
+	for _, st := range s.ContainerStatuses {
+		if !st.Ready {
+			unready = append(unready, st.Name)
+		}
+	}
+	return flag(v1.ContainersReady, len(unready) == 0, "ContainersNotReady", fmt.Sprintf("containers with unready status: [%s]", strings.Join(unready, " ")))
+}
+
+// ready adds the readiness gates (KEP-580).
+func ready(pod *v1.Pod, containers v1.PodCondition) v1.PodCondition {
+	if containers.Status != v1.ConditionTrue {
+		containers.Type = v1.PodReady
+		return containers
+	}
+	var missing []string
+	for _, gate := range pod.Spec.ReadinessGates {
+		i := slices.IndexFunc(pod.Status.Conditions, func(c v1.PodCondition) bool { return c.Type == gate.ConditionType })
+		switch {
+		case i < 0:
+			missing = append(missing, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.", gate.ConditionType))
+		case pod.Status.Conditions[i].Status != v1.ConditionTrue:
+			missing = append(missing, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v", gate.ConditionType, pod.Status.Conditions[i].Status))
+		}
+	}
+	return flag(v1.PodReady, len(missing) == 0, "ReadinessGatesNotReady", strings.Join(missing, ", "))
+}

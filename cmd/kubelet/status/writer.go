@@ -1,0 +1,209 @@
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+)
+
+// Writer keeps the API's pod statuses current. Every pod has at most one write under way; what changes meanwhile is
+// written afterwards, whole. Writes of different pods run in parallel.
+type Writer struct {
+	Client kubernetes.Interface
+	// Target names the API's pod for a pod: itself, or the mirror of a static one; false: it has none now.
+	Target func(pod *v1.Pod) (types.NamespacedName, types.UID, bool)
+
+	mu   sync.Mutex
+	pods map[types.UID]*record
+}
+
+type record struct {
+	pod     *v1.Pod
+	status  v1.PodStatus
+	written *v1.PodStatus
+	// final: every container is gone for good; the API's object is deleted after the status is written.
+	final    bool
+	deleting bool
+	busy     bool
+}
+
+// retryPause follows a write that failed.
+const retryPause = 2 * time.Second
+
+// Get is the newest status of the pod.
+func (w *Writer) Get(uid types.UID) (v1.PodStatus, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r := w.pods[uid]; r != nil {
+		return r.status, true
+	}
+	return v1.PodStatus{}, false
+}
+
+// Set takes the pod's new status. final says that nothing of the pod runs any more and nothing will.
+func (w *Writer) Set(ctx context.Context, pod *v1.Pod, s v1.PodStatus, final bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pods == nil {
+		w.pods = map[types.UID]*record{}
+	}
+	r := w.pods[pod.UID]
+	if r == nil {
+		r = &record{}
+		w.pods[pod.UID] = r
+	}
+	r.pod, r.status = pod, s
+	r.final = r.final || final
+	r.deleting = pod.DeletionTimestamp != nil
+	w.kick(ctx, r)
+}
+
+// Again writes a pod's status anew, when its API object appeared late or lost it.
+func (w *Writer) Again(ctx context.Context, uid types.UID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r := w.pods[uid]; r != nil {
+		r.written = nil
+		w.kick(ctx, r)
+	}
+}
+
+// Forget drops a pod.
+func (w *Writer) Forget(uid types.UID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.pods, uid)
+}
+
+// kick starts a write when there is something to write and none is under way.
+func (w *Writer) kick(ctx context.Context, r *record) {
+	if r.busy || w.Client == nil || !r.pending() {
+		return
+	}
+	r.busy = true
+	go w.write(ctx, r)
+}
+
+func (r *record) pending() bool {
+	return r.written == nil || !equality.Semantic.DeepEqual(*r.written, r.status) || (r.final && r.deleting)
+}
+
+func (w *Writer) write(ctx context.Context, r *record) {
+	for {
+		w.mu.Lock()
+		if !r.pending() || ctx.Err() != nil {
+			r.busy = false
+			w.mu.Unlock()
+			return
+		}
+		pod, status, remove := r.pod, r.status, r.final && r.deleting
+		w.mu.Unlock()
+		name, uid, exists := w.Target(pod)
+		if !exists {
+			w.mu.Lock()
+			r.busy = false // Again comes when it appears
+			w.mu.Unlock()
+			return
+		}
+		gone, err := w.put(ctx, name, uid, pod, status, remove)
+		w.mu.Lock()
+		if err == nil {
+			r.written = &status
+			if gone {
+				r.deleting = false
+			}
+		}
+		w.mu.Unlock()
+		if err != nil {
+			klog.FromContext(ctx).Info("Writing a pod's status failed, trying again", "pod", klog.KObj(pod), "reason", err.Error())
+			select {
+			case <-ctx.Done():
+			case <-time.After(retryPause):
+			}
+		}
+	}
+}
+
+// put patches the API's status to what it should be, and deletes a pod that has ended and may go.
+func (w *Writer) put(ctx context.Context, name types.NamespacedName, uid types.UID, pod *v1.Pod, status v1.PodStatus, remove bool) (gone bool, err error) {
+	now, err := w.Client.CoreV1().Pods(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || (err == nil && now.UID != uid) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	merged := merge(now.Status, status)
+	if !equality.Semantic.DeepEqual(now.Status, merged) {
+		patch, err := patchOf(now, merged)
+		if err != nil {
+			return false, err
+		}
+		if _, err := w.Client.CoreV1().Pods(name.Namespace).Patch(ctx, name.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+			return apierrors.IsNotFound(err), ignoreNotFound(err)
+		}
+	}
+	if !remove || now.DeletionTimestamp == nil {
+		return false, nil
+	}
+	err = w.Client.CoreV1().Pods(name.Namespace).Delete(ctx, name.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64), Preconditions: metav1.NewUIDPreconditions(string(uid))})
+	return true, ignoreNotFound(err)
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// merge keeps of the API's status the conditions that others write.
+func merge(now, mine v1.PodStatus) v1.PodStatus {
+	owned := map[v1.PodConditionType]bool{v1.PodReady: true, v1.ContainersReady: true, v1.PodInitialized: true, v1.PodReadyToStartContainers: true, v1.PodScheduled: true, v1.DisruptionTarget: true, v1.PodResizeInProgress: true, v1.PodResizePending: true}
+	out := *mine.DeepCopy()
+	var conditions []v1.PodCondition
+	for _, c := range out.Conditions {
+		if owned[c.Type] {
+			conditions = append(conditions, c)
+		}
+	}
+	for _, c := range now.Conditions {
+		if !owned[c.Type] || (c.Type == v1.DisruptionTarget && !has(conditions, c.Type)) {
+			conditions = append(conditions, c)
+		}
+	}
+	out.Conditions = conditions
+	out.NominatedNodeName = now.NominatedNodeName
+	return out
+}
+
+func has(conditions []v1.PodCondition, kind v1.PodConditionType) bool {
+	for _, c := range conditions {
+		if c.Type == kind {
+			return true
+		}
+	}
+	return false
+}
+
+func patchOf(now *v1.Pod, status v1.PodStatus) ([]byte, error) {
+	before, err := json.Marshal(v1.Pod{Status: now.Status})
+	if err != nil {
+		return nil, err
+	}
+	after, err := json.Marshal(v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: now.UID}, Status: status})
+	if err != nil {
+		return nil, err
+	}
+	return strategicpatch.CreateTwoWayMergePatch(before, after, v1.Pod{})
+}

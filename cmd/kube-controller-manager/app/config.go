@@ -41,6 +41,7 @@ func seconds(n int) metav1.Duration { return metav1.Duration{Duration: time.Dura
 // the controllers, so they do not throttle themselves.
 func NewConfig() *Config {
 	c := &Config{Serving: daemon.NewServingOptions(10257), Metrics: metrics.NewOptions(), Features: featuregate.NewFeatureGate()}
+	c.TypeMeta = metav1.TypeMeta{APIVersion: kcmconfig.SchemeGroupVersion.String(), Kind: "KubeControllerManagerConfiguration"}
 	cmconfig.RecommendedDefaultGenericControllerManagerConfiguration(&c.Generic)
 	c.Generic.ClientConnection.QPS, c.Generic.ClientConnection.Burst = -1, 0
 	c.LeaderElection = componentbaseconfig.LeaderElectionConfiguration{

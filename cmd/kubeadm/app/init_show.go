@@ -66,6 +66,9 @@ func (j JoinCommand) String() string {
 	return strings.TrimRight(out.String(), " ")
 }
 
+// Line renders the command on one line, for scripts.
+func (j JoinCommand) Line() string { return strings.ReplaceAll(j.String(), "\\\n\t", "") }
+
 // showJoin prints what to do next.
 func (d *initData) showJoin() error {
 	endpoint, err := config.Endpoint(d.Cluster, d.Endpoint)

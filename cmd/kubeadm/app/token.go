@@ -100,7 +100,7 @@ func (t *tokenCommands) create() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintln(t.env.Out, strings.ReplaceAll(strings.ReplaceAll(join.String(), "\\\n\t", ""), "  ", " "))
+				fmt.Fprintln(t.env.Out, join.Line())
 			}
 			return nil
 		},

@@ -87,12 +87,17 @@ func put[T object](ctx context.Context, in store[T], want T, keep func(have, wan
 	if err == nil {
 		return nil
 	}
-	if !apierrors.IsAlreadyExists(err) {
+	// A Service that asks for a fixed address is Invalid, not AlreadyExists, when it is there: its address is taken, by itself.
+	invalid := apierrors.IsInvalid(err)
+	if !apierrors.IsAlreadyExists(err) && !invalid {
 		return describe(want, err)
 	}
-	have, err := in.Get(ctx, want.GetName(), metav1.GetOptions{})
-	if err != nil {
+	have, getErr := in.Get(ctx, want.GetName(), metav1.GetOptions{})
+	if invalid && apierrors.IsNotFound(getErr) {
 		return describe(want, err)
+	}
+	if getErr != nil {
+		return describe(want, getErr)
 	}
 	next := want.DeepCopyObject().(T)
 	if keep != nil {

@@ -13,8 +13,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
 	"pilotis.dev/cmd/kubeadm/config"
 )
@@ -50,6 +52,19 @@ func TestApplyKeepsWhatOthersDecide(t *testing.T) {
 	}
 	if err := Apply(t.Context(), client, &corev1.Pod{}); err == nil {
 		t.Error("a kind kubeadm does not own must be refused")
+	}
+}
+
+func TestApplyFindsAServiceWhoseAddressIsTakenByItself(t *testing.T) {
+	taken := apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "kube-dns", nil)
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-dns", Labels: map[string]string{"new": "yes"}}}
+	for name, existing := range map[string][]runtime.Object{"there": {&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-dns"}}}, "not there": nil} {
+		client := fake.NewClientset(existing...)
+		client.PrependReactor("create", "services", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, taken })
+		err := Apply(t.Context(), client, service)
+		if (err == nil) != (existing != nil) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

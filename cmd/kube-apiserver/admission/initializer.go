@@ -1,18 +1,45 @@
 package admission
 
 import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
-	genericapiserver "k8s.io/apiserver/pkg/server"
+	apiinitializer "k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/utils/clock"
+
+	"pilotis.dev/pkg/quota"
 )
 
 // initializer hands plugins what no initializer of k8s.io/apiserver knows.
-type initializer struct {
-	config *genericapiserver.Config
-}
-
-func newInitializer(c *genericapiserver.Config) admission.PluginInitializer {
-	return &initializer{config: c}
-}
+type initializer struct{}
 
 // Initialize implements admission.PluginInitializer.
-func (i *initializer) Initialize(plugin admission.Interface) {}
+func (initializer) Initialize(plugin admission.Interface) {
+	if p, ok := plugin.(apiinitializer.WantsQuotaConfiguration); ok {
+		p.SetQuotaConfiguration(quota.NewConfiguration(nil, clock.RealClock{}))
+	}
+	if p, ok := plugin.(apiinitializer.WantsExcludedAdmissionResources); ok {
+		p.SetExcludedAdmissionResources(excluded())
+	}
+}
+
+// excluded are resources that no policy or webhook may stop: those by which policies themselves are mended, and the
+// questions about identity and rights, which webhooks ask themselves.
+func excluded() []schema.GroupResource {
+	var out []schema.GroupResource
+	for group, resources := range map[string][]string{
+		"admissionregistration.k8s.io": {
+			"validatingadmissionpolicies", "validatingadmissionpolicybindings",
+			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
+			"validatingwebhookconfigurations", "mutatingwebhookconfigurations",
+		},
+		"authentication.k8s.io": {"tokenreviews", "selfsubjectreviews"},
+		"authorization.k8s.io": {
+			"subjectaccessreviews", "localsubjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews",
+		},
+	} {
+		for _, r := range resources {
+			out = append(out, schema.GroupResource{Group: group, Resource: r})
+		}
+	}
+	return out
+}

@@ -17,17 +17,10 @@ import (
 
 // Options are the flags of admission.
 type Options struct {
-	generic *genericoptions.AdmissionOptions
-}
+	// NotReadySeconds and UnreachableSeconds are how long pods stay on a node that is not ready or unreachable.
+	NotReadySeconds, UnreachableSeconds int64
 
-// Plugin is one row of the table of plugins.
-type Plugin struct {
-	Name string
-	// New makes the plugin from its part of --admission-control-config-file, nil for those of k8s.io/apiserver, which
-	// register themselves.
-	New admission.Factory
-	// Off plugins run only when --enable-admission-plugins names them.
-	Off bool
+	generic *genericoptions.AdmissionOptions
 }
 
 // NewOptions returns the default set of plugins in their order.
@@ -35,7 +28,8 @@ func NewOptions() *Options {
 	g := genericoptions.NewAdmissionOptions()
 	g.RecommendedPluginOrder = nil
 	g.DefaultOffPlugins = sets.New[string]()
-	for _, p := range Plugins() {
+	o := &Options{NotReadySeconds: defaultTolerance, UnreachableSeconds: defaultTolerance, generic: g}
+	for _, p := range o.plugins() {
 		g.RecommendedPluginOrder = append(g.RecommendedPluginOrder, p.Name)
 		if p.Off {
 			g.DefaultOffPlugins.Insert(p.Name)
@@ -44,11 +38,18 @@ func NewOptions() *Options {
 			g.Plugins.Register(p.Name, p.New)
 		}
 	}
-	return &Options{generic: g}
+	return o
 }
 
+// defaultTolerance is five minutes.
+const defaultTolerance = 300
+
 // AddFlags adds the flags.
-func (o *Options) AddFlags(fs *pflag.FlagSet) { o.generic.AddFlags(fs) }
+func (o *Options) AddFlags(fs *pflag.FlagSet) {
+	o.generic.AddFlags(fs)
+	fs.Int64Var(&o.NotReadySeconds, "default-not-ready-toleration-seconds", o.NotReadySeconds, "Indicates the tolerationSeconds of the toleration for notReady:NoExecute that is added by default to every pod that does not already have such a toleration.")
+	fs.Int64Var(&o.UnreachableSeconds, "default-unreachable-toleration-seconds", o.UnreachableSeconds, "Indicates the tolerationSeconds of the toleration for unreachable:NoExecute that is added by default to every pod that does not already have such a toleration.")
+}
 
 // Validate returns all faults of the flags. A wrong name is answered with the list of right ones.
 func (o *Options) Validate() []error {
@@ -84,7 +85,7 @@ func (o *Options) Enabled() []string {
 // ApplyTo makes the chain and sets it in c; c's authorizer must be set already. extra hand plugins what only the
 // server has, such as how webhooks are reached.
 func (o *Options) ApplyTo(c *genericapiserver.Config, in informers.SharedInformerFactory, client kubernetes.Interface, dyn dynamic.Interface, extra ...admission.PluginInitializer) error {
-	if err := o.generic.ApplyTo(c, in, client, dyn, c.FeatureGate, c.EffectiveVersion, append(extra, newInitializer(c))...); err != nil {
+	if err := o.generic.ApplyTo(c, in, client, dyn, c.FeatureGate, c.EffectiveVersion, append(extra, initializer{})...); err != nil {
 		return fmt.Errorf("admission: %w", err)
 	}
 	return nil

@@ -188,6 +188,9 @@ func total(sets []*appsv1.ReplicaSet, of func(*appsv1.ReplicaSet) int32) int32 {
 
 func available(rs *appsv1.ReplicaSet) int32 { return rs.Status.AvailableReplicas }
 
+// serving is the number of available pods that rs will keep: its status may be older than its last scaling down.
+func serving(rs *appsv1.ReplicaSet) int32 { return min(size(rs), rs.Status.AvailableReplicas) }
+
 // active returns the sets that want pods.
 func active(sets []*appsv1.ReplicaSet) []*appsv1.ReplicaSet {
 	var some []*appsv1.ReplicaSet

@@ -39,20 +39,20 @@ func (r *rollout) newSize() int32 {
 // ones as the new set has made up for.
 func (r *rollout) shrinkOld() bool {
 	minAvailable := r.wanted() - r.maxUnavailable()
-	newUnavailable := size(r.new) - r.new.Status.AvailableReplicas
+	newUnavailable := size(r.new) - serving(r.new)
 	spare := total(r.all(), size) - minAvailable - newUnavailable
 	if total(r.old, size) == 0 || spare <= 0 {
 		return false
 	}
 	shrunk := false
 	for _, rs := range slices.Clone(r.old) {
-		sick := size(rs) - rs.Status.AvailableReplicas
+		sick := size(rs) - serving(rs)
 		if cut := min(spare, sick); spare > 0 && cut > 0 && size(rs) > 0 {
 			spare -= cut
 			shrunk = r.scale(rs, size(rs)-cut) || shrunk
 		}
 	}
-	surplus := total(r.all(), available) - minAvailable
+	surplus := total(r.all(), serving) - minAvailable
 	for _, rs := range slices.Clone(r.old) {
 		if cut := min(surplus, size(rs)); surplus > 0 && cut > 0 {
 			surplus -= cut

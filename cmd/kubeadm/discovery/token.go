@@ -151,11 +151,18 @@ func clusterOf(data []byte) (*clientcmdapi.Cluster, error) {
 func await(ctx context.Context, timeout time.Duration, try func(ctx context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, retryPeriod, timeout, true, func(ctx context.Context) (bool, error) {
-		last = try(ctx)
-		if errors.Is(last, ErrUntrusted) {
-			return false, last
+		err := try(ctx)
+		switch {
+		case err == nil:
+			return true, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err() // the end of the time is no news about the cluster
 		}
-		return last == nil, nil
+		last = err
+		if errors.Is(err, ErrUntrusted) {
+			return false, err
+		}
+		return false, nil
 	})
 	if err != nil && last != nil {
 		return last

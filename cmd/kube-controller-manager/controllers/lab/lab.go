@@ -60,6 +60,12 @@ func New(t testing.TB) *Lab {
 	return l
 }
 
+// Restart gives the server new, empty informers, as a controller has after a restart.
+func (l *Lab) Restart() *Lab {
+	l.Informers = informers.NewSharedInformerFactory(l.Client, 0)
+	return l
+}
+
 // Freeze holds back the watch events of resources (all when none is named) until Thaw.
 func (l *Lab) Freeze(resources ...string) {
 	l.mu.Lock()

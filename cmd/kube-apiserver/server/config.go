@@ -19,6 +19,7 @@ import (
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/filters"
+	"k8s.io/apiserver/pkg/server/flagz"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/apiserver/pkg/util/openapi"
 	proxyutil "k8s.io/apiserver/pkg/util/proxy"
@@ -67,8 +68,12 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	if err := o.Run.ApplyTo(g); err != nil {
 		return nil, err
 	}
+	if err := o.selfSigned(); err != nil {
+		return nil, err
+	}
+	port := o.Serving.BindPort
 	if err := o.Serving.ApplyToConfig(g); err != nil {
-		return nil, servingFault(o, err)
+		return nil, fmt.Errorf("serving on --secure-port=%d: %w", port, err)
 	}
 	// The loopback client speaks protobuf and needs no compression: both ends are this process.
 	g.LoopbackClientConfig.ContentType = runtime.ContentTypeProtobuf
@@ -95,6 +100,7 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 		return nil, err
 	}
 	o.Metrics.Apply()
+	g.Flagz = flagz.NamedFlagSetsReader{FlagSets: o.flags}
 	c.serving()
 	if c.slices, err = proxyutil.NewEndpointSliceIndexerGetter(c.informers.Discovery().V1().EndpointSlices()); err != nil {
 		return nil, err
@@ -167,11 +173,6 @@ func dropManagedFields(obj any) (any, error) {
 func proxyTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	return utilnet.SetTransportDefaults(&http.Transport{DialContext: dialer.DialContext})
-}
-
-// servingFault names the port when it is taken.
-func servingFault(o *Options, err error) error {
-	return fmt.Errorf("serving on --bind-address=%s --secure-port=%d: %w", o.Serving.BindAddress, o.Serving.BindPort, err)
 }
 
 // externalAddress is the host:port under which others reach this server.

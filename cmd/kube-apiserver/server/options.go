@@ -119,6 +119,19 @@ func (o *Options) Complete() error {
 	if err := o.Services.Complete(); err != nil {
 		return err
 	}
+	if o.Run.ExternalHost == "" {
+		o.Run.ExternalHost = o.Run.AdvertiseAddress.String()
+		if o.Run.AdvertiseAddress == nil {
+			if ip, err := utilnet.ResolveBindAddress(o.Serving.BindAddress); err == nil {
+				o.Run.ExternalHost = ip.String()
+			}
+		}
+	}
+	return nil
+}
+
+// selfSigned makes a serving certificate when the flags name none.
+func (o *Options) selfSigned() error {
 	alternate := []net.IP{net.IPv4(127, 0, 0, 1)}
 	for _, r := range o.Services.ranges {
 		first, err := firstAddress(r)
@@ -127,17 +140,10 @@ func (o *Options) Complete() error {
 		}
 		alternate = append(alternate, first)
 	}
-	if err := o.Serving.MaybeDefaultWithSelfSignedCerts(o.Run.AdvertiseAddress.String(),
-		[]string{"kubernetes.default.svc", "kubernetes.default", "kubernetes"}, alternate); err != nil {
+	err := o.Serving.MaybeDefaultWithSelfSignedCerts(o.Run.AdvertiseAddress.String(),
+		[]string{"kubernetes.default.svc", "kubernetes.default", "kubernetes"}, alternate)
+	if err != nil {
 		return fmt.Errorf("creating a self-signed serving certificate: %w", err)
-	}
-	if o.Run.ExternalHost == "" {
-		o.Run.ExternalHost = o.Run.AdvertiseAddress.String()
-		if o.Run.AdvertiseAddress == nil {
-			if ip, err := utilnet.ResolveBindAddress(o.Serving.BindAddress); err == nil {
-				o.Run.ExternalHost = ip.String()
-			}
-		}
 	}
 	return nil
 }

@@ -87,6 +87,8 @@ type Declaration interface {
 	GroupResource() schema.GroupResource
 	// ServedVersions are the versions under which the resource is served.
 	ServedVersions() []string
+	// Sample shows the declaration without a server.
+	Sample() Sample
 	// Open makes the resource's store.
 	Open(env *Env) (*Store, error)
 	// Serve returns what is served: the resource under its plural name and its subresources under theirs.
@@ -104,4 +106,17 @@ func (k *Kind[T]) ServedVersions() []string {
 		return []string{"v1"}
 	}
 	return k.Versions
+}
+
+// Sample is what can be told of a declaration without a server.
+type Sample struct {
+	Object, List runtime.Object
+	Singular     string
+	ShortNames   []string
+	Columns      int
+}
+
+// Sample implements Declaration.
+func (k *Kind[T]) Sample() Sample {
+	return Sample{Object: k.New(), List: k.NewList(), Singular: k.Singular, ShortNames: k.ShortNames, Columns: len(k.Columns)}
 }

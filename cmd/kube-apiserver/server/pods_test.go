@@ -1,0 +1,223 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+)
+
+func (s *testServer) bind(t *testing.T, ns, name, node string) error {
+	t.Helper()
+	return s.client.CoreV1().Pods(ns).Bind(t.Context(), &corev1.Binding{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{"by": "test"}}, Target: corev1.ObjectReference{Kind: "Node", Name: node},
+	}, metav1.CreateOptions{})
+}
+
+// A pod is born pending, bound once, and its spec is out of a status writer's reach.
+func TestPodLife(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	pods := s.client.CoreV1().Pods(ns)
+	p := pod("p")
+	p.Status.Phase = corev1.PodRunning
+	got, err := pods.Create(t.Context(), p, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Status.Phase != corev1.PodPending || got.Status.QOSClass != corev1.PodQOSBestEffort || got.Generation != 1 {
+		t.Errorf("new pod: phase %s, QoS %s, generation %d", got.Status.Phase, got.Status.QOSClass, got.Generation)
+	}
+	if err := s.bind(t, ns, "p", "n1"); err != nil {
+		t.Fatal(err)
+	}
+	mustBe(t, "second binding", s.bind(t, ns, "p", "n2"), apierrors.IsConflict)
+	if got, err = pods.Get(t.Context(), "p", metav1.GetOptions{}); err != nil || got.Spec.NodeName != "n1" || got.Annotations["by"] != "test" {
+		t.Fatalf("bound pod: %+v %v", got, err)
+	}
+	got.Spec.NodeName = "elsewhere"
+	got.Status.Phase, got.Status.PodIP = corev1.PodRunning, "10.244.0.7"
+	if got, err = pods.UpdateStatus(t.Context(), got, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got.Spec.NodeName != "n1" || len(got.Status.PodIPs) != 1 || got.Status.PodIPs[0].IP != "10.244.0.7" {
+		t.Errorf("after a status update: node %s, addresses %v", got.Spec.NodeName, got.Status.PodIPs)
+	}
+	list, err := pods.List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=n1,status.phase=Running"})
+	if err != nil || len(list.Items) != 1 {
+		t.Errorf("selected by node and phase: %d %v", len(list.Items), err)
+	}
+	_, err = pods.List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nonsense=1"})
+	mustBe(t, "unknown field selector", err, apierrors.IsBadRequest)
+}
+
+// A deletion waits for the kubelet of a bound pod, and for nobody else.
+func TestPodDeletion(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	pods := s.client.CoreV1().Pods(ns)
+	for _, tt := range []struct {
+		name    string
+		bound   bool
+		phase   corev1.PodPhase
+		options metav1.DeleteOptions
+		gone    bool
+		grace   int64
+	}{
+		{name: "unbound", gone: true},
+		{name: "bound", bound: true, grace: 30},
+		{name: "hurried", bound: true, options: metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](5)}, grace: 5},
+		{name: "forced", bound: true, options: metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0)}, gone: true},
+		{name: "ended", bound: true, phase: corev1.PodSucceeded, gone: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := pods.Create(t.Context(), pod(tt.name), metav1.CreateOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.bound {
+				if err := s.bind(t, ns, tt.name, "n1"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.phase != "" {
+				patch := []byte(`{"status":{"phase":"` + string(tt.phase) + `"}}`)
+				if _, err := pods.Patch(t.Context(), tt.name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := pods.Delete(t.Context(), tt.name, tt.options); err != nil {
+				t.Fatal(err)
+			}
+			got, err = pods.Get(t.Context(), tt.name, metav1.GetOptions{})
+			if tt.gone {
+				mustBe(t, "after deletion", err, apierrors.IsNotFound)
+				return
+			}
+			if err != nil || got.DeletionTimestamp == nil || *got.DeletionGracePeriodSeconds != tt.grace {
+				t.Fatalf("after deletion: %+v %v", got.ObjectMeta, err)
+			}
+			mustBe(t, "deletion of another pod of that name", pods.Delete(t.Context(), tt.name, *metav1.NewPreconditionDeleteOptions("other")), apierrors.IsConflict)
+		})
+	}
+}
+
+// Evictions take from the budget until it is spent, then the client is told to wait.
+func TestEviction(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	pods := s.client.CoreV1().Pods(ns)
+	minAvailable := intstr.FromInt32(1)
+	budget, err := s.client.PolicyV1().PodDisruptionBudgets(ns).Create(t.Context(), &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{Name: "b"},
+		Spec:       policyv1.PodDisruptionBudgetSpec{MinAvailable: &minAvailable, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "a"}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"p1", "p2", "pending"} {
+		if _, err := pods.Create(t.Context(), pod(name), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.bind(t, ns, name, "n1"); err != nil {
+			t.Fatal(err)
+		}
+		if name == "pending" {
+			continue
+		}
+		if _, err := pods.Patch(t.Context(), name, types.MergePatchType,
+			[]byte(`{"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}`), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	evict := func(name string) error {
+		return s.client.CoreV1().RESTClient().Post().MaxRetries(0). // a refusal is what is looked for, not waited for
+			Namespace(ns).Resource("pods").Name(name).SubResource("eviction").
+			Body(&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: name}}).Do(t.Context()).Error()
+	}
+	err = evict("p1")
+	mustBe(t, "budget not looked at yet", err, apierrors.IsTooManyRequests)
+	budget.Status = policyv1.PodDisruptionBudgetStatus{ObservedGeneration: 1, DisruptionsAllowed: 1, CurrentHealthy: 2, DesiredHealthy: 1, ExpectedPods: 2}
+	if _, err := s.client.PolicyV1().PodDisruptionBudgets(ns).UpdateStatus(t.Context(), budget, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := evict("pending"); err != nil {
+		t.Errorf("a pod that does not run needs no budget: %v", err)
+	}
+	if err := evict("p1"); err != nil {
+		t.Errorf("first eviction: %v", err)
+	}
+	err = evict("p2")
+	mustBe(t, "second eviction", err, apierrors.IsTooManyRequests)
+	if err != nil && !apierrors.HasStatusCause(err, policyv1.DisruptionBudgetCause) {
+		t.Errorf("the cause of the refusal is missing: %v", err)
+	}
+	got, err := pods.Get(t.Context(), "p1", metav1.GetOptions{})
+	if err != nil || got.DeletionTimestamp == nil {
+		t.Fatalf("evicted pod: %v %v", got, err)
+	}
+	found := false
+	for _, c := range got.Status.Conditions {
+		found = found || c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
+	}
+	if !found {
+		t.Errorf("evicted pod is not marked: %v", got.Status.Conditions)
+	}
+	if after, _ := s.client.PolicyV1().PodDisruptionBudgets(ns).Get(t.Context(), "b", metav1.GetOptions{}); after.Status.DisruptionsAllowed != 0 || len(after.Status.DisruptedPods) != 1 {
+		t.Errorf("budget after an eviction: %+v", after.Status)
+	}
+}
+
+// Debugging adds containers to a running pod and can do nothing else.
+func TestEphemeralContainers(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	pods := s.client.CoreV1().Pods(ns)
+	got, err := pods.Create(t.Context(), pod("p"), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug", Image: "example.com/tools"}}}
+	got.Labels["sneaked"] = "in"
+	if got, err = pods.UpdateEphemeralContainers(t.Context(), "p", got, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Spec.EphemeralContainers) != 1 || got.Labels["sneaked"] != "" || got.Generation != 2 {
+		t.Errorf("got %d ephemeral containers, labels %v, generation %d", len(got.Spec.EphemeralContainers), got.Labels, got.Generation)
+	}
+}
+
+// What cannot be streamed is refused before a connection is made.
+func TestLogRefusals(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	p := pod("p")
+	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "example.com/i"})
+	if _, err := s.client.CoreV1().Pods(ns).Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{
+		"":                                       "choose one of: [c second]",
+		"?container=none":                        "container none is not valid for pod p",
+		"?container=c&tailLines=-1":              "tailLines",
+		"?container=c&sinceSeconds=0":            "sinceSeconds",
+		"?container=c&limitBytes=0":              "limitBytes",
+		"?container=c&stream=Loud":               "stream",
+		"?container=c&tailLines=1&stream=Stdout": "mutually exclusive",
+	} {
+		err := s.client.CoreV1().RESTClient().Get().RequestURI("/api/v1/namespaces/" + ns + "/pods/p/log" + query).Do(t.Context()).Error()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("log%s: want %q, got %v", query, want, err)
+		}
+	}
+	// A pod that no node has yet has written nothing.
+	if body, err := s.client.Discovery().RESTClient().Get().RequestURI("/api/v1/namespaces/" + ns + "/pods/p/log?container=c").DoRaw(t.Context()); err != nil || len(body) != 0 {
+		t.Errorf("log of an unbound pod: %q %v", body, err)
+	}
+}

@@ -166,7 +166,9 @@ func (p *serviceAccounts) account(ctx context.Context, a admission.Attributes, n
 			account, last = p.client.CoreV1().ServiceAccounts(a.GetNamespace()).Get(ctx, name, metav1.GetOptions{})
 			return !apierrors.IsNotFound(last), nil
 		})
-		err = last
+		if err = last; apierrors.IsNotFound(err) {
+			err = apierrors.NewNotFound(corev1.Resource("serviceaccount"), name)
+		}
 	}
 	if err != nil {
 		return nil, admission.NewForbidden(a, fmt.Errorf("error looking up service account %s/%s: %w", a.GetNamespace(), name, err))

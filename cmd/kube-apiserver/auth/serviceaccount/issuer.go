@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	apiserviceaccount "k8s.io/apiserver/pkg/authentication/serviceaccount"
@@ -41,8 +42,14 @@ type Issuer struct {
 	Clock  clock.PassiveClock
 }
 
-// Prepare fills what the request leaves open and refuses what contradicts its URL. It comes before validation and
-// admission.
+// Bounds of what may be asked for (API reference of TokenRequest).
+const (
+	minSeconds = 10 * 60
+	maxSeconds = 1 << 32
+)
+
+// Prepare fills what the request leaves open and refuses what contradicts its URL or asks for a life too short or too
+// long. It comes before admission.
 func (i *Issuer) Prepare(namespace, name string, req *authenticationv1.TokenRequest) error {
 	if req.Name == "" {
 		req.Name = name
@@ -60,6 +67,17 @@ func (i *Issuer) Prepare(namespace, name string, req *authenticationv1.TokenRequ
 	if req.Spec.ExpirationSeconds == nil {
 		hour := int64(3600)
 		req.Spec.ExpirationSeconds = &hour
+	}
+	var errs field.ErrorList
+	path := field.NewPath("spec", "expirationSeconds")
+	switch seconds := *req.Spec.ExpirationSeconds; {
+	case seconds < minSeconds:
+		errs = append(errs, field.Invalid(path, seconds, "may not specify a duration less than 10 minutes"))
+	case seconds > maxSeconds:
+		errs = append(errs, field.Invalid(path, seconds, "may not specify a duration larger than 2^32 seconds"))
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(schema.GroupKind{Group: authenticationv1.GroupName, Kind: "TokenRequest"}, name, errs)
 	}
 	return nil
 }

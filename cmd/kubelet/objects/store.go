@@ -149,15 +149,17 @@ func (s *Store) get(r ref) (runtime.Object, error) {
 	return s.live(ctx, r)
 }
 
-func (s *Store) live(ctx context.Context, r ref) (runtime.Object, error) {
+func (s *Store) live(ctx context.Context, r ref) (obj runtime.Object, err error) {
 	if r.kind == secrets {
-		return s.client.CoreV1().Secrets(r.namespace).Get(ctx, r.name, metav1.GetOptions{})
+		obj, err = s.client.CoreV1().Secrets(r.namespace).Get(ctx, r.name, metav1.GetOptions{})
+	} else {
+		obj, err = s.client.CoreV1().ConfigMaps(r.namespace).Get(ctx, r.name, metav1.GetOptions{})
 	}
-	return s.client.CoreV1().ConfigMaps(r.namespace).Get(ctx, r.name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, apierrors.NewNotFound(v1.Resource(r.kind.singular()), r.name) // in the words that events of pods use
+	}
+	return obj, err
 }
-
-// IsMissing reports that the object does not exist, which an optional reference tolerates.
-func IsMissing(err error) bool { return apierrors.IsNotFound(err) }
 
 func (k kind) singular() string {
 	if k == secrets {

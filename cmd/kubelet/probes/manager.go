@@ -107,13 +107,21 @@ func (m *Manager) RemovePod(uid types.UID) {
 	m.prober.metrics.forget(p.pod)
 }
 
-// UpdateStatus says which containers run: statuses are those of all containers, init containers included.
+// UpdateStatus says which containers run: statuses are those of all containers, init containers included. OnChange
+// follows when a container has just become ready or started because it has no probe that says otherwise.
 func (m *Manager) UpdateStatus(uid types.UID, statuses []v1.ContainerStatus, podIP string) {
+	if m.update(uid, statuses, podIP) && m.OnChange != nil {
+		m.OnChange(uid)
+	}
+}
+
+// update reports whether an answer of Started or Ready is another than before.
+func (m *Manager) update(uid types.UID, statuses []v1.ContainerStatus, podIP string) (changed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.pods[uid]
 	if p == nil {
-		return
+		return false
 	}
 	p.ip = podIP
 	for _, s := range statuses {
@@ -130,10 +138,13 @@ func (m *Manager) UpdateStatus(uid types.UID, statuses []v1.ContainerStatus, pod
 				current.stop()
 			}
 			if c := containerOf(p.pod, s.Name); c != nil {
-				p.containers[s.Name] = m.begin(p, c, s)
+				begun := m.begin(p, c, s)
+				p.containers[s.Name] = begun
+				changed = changed || begun.result(Startup) == success
 			}
 		}
 	}
+	return changed
 }
 
 // containerOf finds a container that may have probes: a regular one or a sidecar.

@@ -246,8 +246,8 @@ func TestChangesAreToldOnceAndStoppedContainersAreForgotten(t *testing.T) {
 		m.UpdateStatus("u1", running("containerd://one"), "10.0.0.1")
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if told != 1 {
-			t.Errorf("told %d times of one change", told)
+		if told != 2 { // it has started, and is ready
+			t.Errorf("told %d times of two changes", told)
 		}
 		m.UpdateStatus("u1", []v1.ContainerStatus{{Name: "app", ContainerID: "containerd://one", State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{}}}}, "10.0.0.1")
 		expectReady(t, m, false, "an ended container")

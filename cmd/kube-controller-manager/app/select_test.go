@@ -1,0 +1,73 @@
+package app
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+func TestSelect(t *testing.T) {
+	table := []Row{{Name: "a-controller", Aliases: []string{"a"}}, {Name: "b-controller"}, {Name: "c-controller", OffByDefault: true}}
+	for _, c := range []struct{ flag, want string }{
+		{"*", "a-controller b-controller"}, {"a", "a-controller"}, {"*,c-controller", "a-controller b-controller c-controller"},
+		{"*,-a", "b-controller"}, {"-a,a-controller", ""}, {"-b-controller,*", "a-controller"}, {"", ""},
+	} {
+		var wanted []string
+		if c.flag != "" {
+			wanted = strings.Split(c.flag, ",")
+		}
+		rows, err := Select(table, wanted)
+		if err != nil {
+			t.Errorf("%q: %v", c.flag, err)
+		}
+		if got := strings.Join(Names(rows), " "); got != c.want {
+			t.Errorf("%q: %q, want %q", c.flag, got, c.want)
+		}
+	}
+	if _, err := Select(table, []string{"*", "-d"}); err == nil || !strings.Contains(err.Error(), `"d"`) {
+		t.Errorf("an unknown controller: error %v", err)
+	}
+}
+
+func TestRulesComeFromTheTable(t *testing.T) {
+	rules, err := Row{Reads: []string{"pods", "deployments.apps"}, Writes: []string{"create,delete pods", "update deployments.apps/status"}}.Rules()
+	want := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch", "create", "delete"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments/status"}, Verbs: []string{"update"}},
+	}
+	if diff := cmp.Diff(want, rules); err != nil || diff != "" {
+		t.Errorf("error %v, difference:\n%s", err, diff)
+	}
+	if _, err := (Row{Name: "x", Writes: []string{"pods"}}).Rules(); err == nil {
+		t.Error("a write without verbs is no error")
+	}
+}
+
+func TestValidateNamesTheFlag(t *testing.T) {
+	for _, c := range []struct {
+		edit func(*Config)
+		want string
+	}{
+		{func(*Config) {}, ""},
+		{func(c *Config) { c.KubeCloudShared.AllocateNodeCIDRs = true }, "--allocate-node-cidrs=true needs --cluster-cidr"},
+		{func(c *Config) { c.KubeCloudShared.ClusterCIDR = "10.0.0.0/33" }, "--cluster-cidr=10.0.0.0/33"},
+		{func(c *Config) { c.KubeCloudShared.ClusterCIDR = "10.0.0.0/16,10.1.0.0/16" }, "two ranges of the same IP family"},
+		{func(c *Config) { c.KubeCloudShared.ClusterCIDR = "10.0.0.0/16,fd00::/56" }, ""},
+		{func(c *Config) { c.CSRSigningController.ClusterSigningCertFile = "/etc/hosts" }, "--cluster-signing-cert-file and --cluster-signing-key-file belong together"},
+		{func(c *Config) { c.SAController.RootCAFile = "/no/such/file" }, "--root-ca-file: open /no/such/file"},
+		{func(c *Config) { c.DeploymentController.ConcurrentDeploymentSyncs = 0 }, "--concurrent-deployment-syncs=0: must be at least 1"},
+		{func(c *Config) { c.KubeCloudShared.CloudProvider.Name = "acme" }, "--cloud-provider=acme"},
+		{func(c *Config) { c.Generic.Controllers = []string{"nobody"} }, `"nobody" is not in the list`},
+	} {
+		config := NewConfig()
+		c.edit(config)
+		err := config.Validate(nil)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want %q", err, c.want)
+		}
+	}
+}

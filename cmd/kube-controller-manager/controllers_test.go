@@ -1,0 +1,28 @@
+package main
+
+import (
+	"testing"
+
+	"pilotis.dev/cmd/kube-controller-manager/app"
+)
+
+func TestTheTableIsSound(t *testing.T) {
+	seen := map[string]bool{}
+	for _, row := range controllers() {
+		for _, name := range append([]string{row.Name}, row.Aliases...) {
+			if seen[name] {
+				t.Errorf("two controllers are called %s", name)
+			}
+			seen[name] = true
+		}
+		if _, err := row.Rules(); err != nil {
+			t.Error(err)
+		}
+		if row.New == nil {
+			t.Errorf("%s has no constructor", row.Name)
+		}
+	}
+	if _, err := app.Select(controllers(), []string{"*"}); err != nil {
+		t.Error(err)
+	}
+}

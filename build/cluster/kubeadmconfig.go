@@ -32,7 +32,7 @@ nodeRegistration:
   name: %s
   criSocket: unix:///run/containerd/containerd.sock
   imagePullPolicy: IfNotPresent
-  taints: []
+%s  taints: []
   kubeletExtraArgs:
   - name: node-ip
     value: %s
@@ -54,6 +54,7 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: cgroupfs
 failSwapOn: false
+failCgroupV1: false
 protectKernelDefaults: false
 clusterDNS: ["%s"]
 clusterDomain: cluster.local
@@ -63,7 +64,15 @@ kind: KubeProxyConfiguration
 mode: nftables
 conntrack:
   maxPerCore: 0
-`, s.Token, n.Address, n.Name, n.Address, c.Name, binaries.Version, images.Repository, c.NodeList()[0].Address, podSubnet, serviceSubnet, clusterDNS)
+`, s.Token, n.Address, n.Name, ignoredChecks(), n.Address, c.Name, binaries.Version, images.Repository, c.NodeList()[0].Address, podSubnet, serviceSubnet, clusterDNS)
+}
+
+// ignoredChecks leaves out the one preflight check that machines with cgroup v1 fail: nodes run on them all the same.
+func ignoredChecks() string {
+	if unifiedAt(cgroupRoot) {
+		return ""
+	}
+	return "  ignorePreflightErrors: [SystemVerification]\n"
 }
 
 // joinConfiguration is what `kubeadm join` is told: the cluster is known by a token and the hash of its CA.
@@ -83,10 +92,10 @@ nodeRegistration:
   name: %s
   criSocket: unix:///run/containerd/containerd.sock
   imagePullPolicy: IfNotPresent
-  kubeletExtraArgs:
+%s  kubeletExtraArgs:
   - name: node-ip
     value: %s
-`, s.Token, c.NodeList()[0].Address, hash, n.Name, n.Address), nil
+`, s.Token, c.NodeList()[0].Address, hash, n.Name, ignoredChecks(), n.Address), nil
 }
 
 // nodeFile is where a file below the node's /etc lies on the machine.

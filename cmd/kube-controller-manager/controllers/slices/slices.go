@@ -1,0 +1,104 @@
+// Package slices keeps EndpointSlices of Services with selectors, on k8s.io/endpointslice's reconciler.
+package slices
+
+import (
+	"context"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/endpointslice"
+	"k8s.io/endpointslice/topologycache"
+	sliceutil "k8s.io/endpointslice/util"
+	"k8s.io/klog/v2"
+
+	"pilotis.dev/pkg/reconcile"
+)
+
+const controllerName = "endpointslice-controller.k8s.io"
+
+// New returns the controller. maxEndpoints bounds a slice; workers reconcile Services in parallel.
+func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorder record.EventRecorder, maxEndpoints int32, workers int) *reconcile.Controller {
+	services, pods, nodes, slices := f.Core().V1().Services(), f.Core().V1().Pods(), f.Core().V1().Nodes(), f.Discovery().V1().EndpointSlices()
+	tracker := sliceutil.NewEndpointSliceTracker()
+	topology := topologycache.NewTopologyCache()
+	r := endpointslice.NewReconciler(client, nodes.Lister(), maxEndpoints, tracker, topology, recorder, controllerName)
+	triggers := sliceutil.NewTriggerTimeTracker()
+	c := reconcile.New("endpoint_slice", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
+		logger := klog.FromContext(ctx)
+		svc, err := services.Lister().Services(key.Namespace).Get(key.Name)
+		if apierrors.IsNotFound(err) {
+			triggers.DeleteService(key.Namespace, key.Name)
+			r.DeleteService(key.Namespace, key.Name)
+			tracker.DeleteService(key.Namespace, key.Name)
+			return reconcile.Result{}, nil // the slices follow their owner
+		}
+		if err != nil || svc.Spec.Type == v1.ServiceTypeExternalName || svc.Spec.Selector == nil {
+			return reconcile.Result{}, err
+		}
+		selected, err := pods.Lister().Pods(svc.Namespace).List(labels.Set(svc.Spec.Selector).AsSelectorPreValidated())
+		if err != nil {
+			return reconcile.Result{}, err
+		}
+		have, err := slices.Lister().EndpointSlices(svc.Namespace).List(labels.Set{discoveryv1.LabelServiceName: svc.Name, discoveryv1.LabelManagedBy: controllerName}.AsSelectorPreValidated())
+		if err != nil {
+			return reconcile.Result{}, err
+		}
+		live := have[:0:0]
+		for _, s := range have {
+			if s.DeletionTimestamp == nil {
+				live = append(live, s)
+			}
+		}
+		if tracker.StaleSlices(svc, live) {
+			return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil // its own write has not come back yet
+		}
+		trigger := triggers.ComputeEndpointLastChangeTriggerTime(svc.Namespace, svc, selected)
+		return reconcile.Result{}, r.Reconcile(logger, svc, selected, live, trigger)
+	}), reconcile.Options{Workers: workers})
+	c.Watch(services.Informer(), func(obj any) []reconcile.Key {
+		if s, ok := obj.(*v1.Service); ok {
+			return []reconcile.Key{{Namespace: s.Namespace, Name: s.Name}}
+		}
+		return nil
+	})
+	c.Watch(pods.Informer(), func(obj any) []reconcile.Key { return SelectedBy(f, obj) })
+	c.Watch(nodes.Informer(), func(any) []reconcile.Key {
+		if all, err := nodes.Lister().List(labels.Everything()); err == nil {
+			topology.SetNodes(klog.Background(), all)
+		}
+		return nil
+	})
+	c.Watch(slices.Informer(), func(obj any) []reconcile.Key {
+		s, ok := obj.(*discoveryv1.EndpointSlice)
+		if !ok || s.Labels[discoveryv1.LabelManagedBy] != controllerName || s.Labels[discoveryv1.LabelServiceName] == "" {
+			return nil
+		}
+		return []reconcile.Key{{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}}
+	})
+	return c
+}
+
+// SelectedBy gives the Services whose selectors match a pod.
+func SelectedBy(f informers.SharedInformerFactory, obj any) []reconcile.Key {
+	pod, ok := obj.(*v1.Pod)
+	if !ok {
+		return nil
+	}
+	all, err := f.Core().V1().Services().Lister().Services(pod.Namespace).List(labels.Everything())
+	if err != nil {
+		return nil
+	}
+	var keys []reconcile.Key
+	for _, s := range all {
+		if len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(pod.Labels)) {
+			keys = append(keys, reconcile.Key{Namespace: s.Namespace, Name: s.Name})
+		}
+	}
+	return keys
+}

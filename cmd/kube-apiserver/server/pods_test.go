@@ -138,8 +138,8 @@ func TestEviction(t *testing.T) {
 	}
 	evict := func(name string) error {
 		return s.client.CoreV1().RESTClient().Post().MaxRetries(0). // a refusal is what is looked for, not waited for
-			Namespace(ns).Resource("pods").Name(name).SubResource("eviction").
-			Body(&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: name}}).Do(t.Context()).Error()
+										Namespace(ns).Resource("pods").Name(name).SubResource("eviction").
+										Body(&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: name}}).Do(t.Context()).Error()
 	}
 	err = evict("p1")
 	mustBe(t, "budget not looked at yet", err, apierrors.IsTooManyRequests)

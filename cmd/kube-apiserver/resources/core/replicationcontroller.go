@@ -23,7 +23,14 @@ func ReplicationControllers() *kind.Kind[*corev1.ReplicationController] {
 		Status:     kind.Field(func(c T) *corev1.ReplicationControllerStatus { return &c.Status }),
 		Generation: true,
 		Dependents: rest.OrphanDependents,
-		Select:     func(c T, set fields.Set) { set["status.replicas"] = strconv.Itoa(int(c.Status.Replicas)) },
+		Subresources: func(store *kind.Store, env *kind.Env) (map[string]rest.Storage, error) {
+			return map[string]rest.Storage{"scale": kind.NewScale(store, env, kind.Scaling[T]{
+				Replicas: func(c T) **int32 { return &c.Spec.Replicas },
+				Observed: func(c T) int32 { return c.Status.Replicas },
+				Selector: func(c T) *metav1.LabelSelector { return metav1.SetAsLabelSelector(c.Spec.Selector) },
+			})}, nil
+		},
+		Select: func(c T, set fields.Set) { set["status.replicas"] = strconv.Itoa(int(c.Status.Replicas)) },
 		Columns: kind.Columns(
 			[]kind.Column[T]{
 				kind.Name[T](),

@@ -12,9 +12,12 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/controllers/bootstraptokens"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/csr"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/nodeipam"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/nodelifecycle"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/slices"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/tainteviction"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	"k8s.io/utils/clock"
 )
 
 // cluster are the controllers that keep the cluster itself in order: namespaces, garbage, nodes, credentials, endpoints.
@@ -79,6 +82,24 @@ func cluster() []Row {
 			Name: "node-ipam-controller", Aliases: []string{"nodeipam"}, ServiceAccount: "node-controller",
 			Reads: []string{"nodes"}, Writes: []string{"patch nodes", events},
 			New: newNodeIPAM,
+		},
+		{
+			Name: "node-lifecycle-controller", Aliases: []string{"nodelifecycle"}, ServiceAccount: "node-controller",
+			Reads: []string{"nodes", "pods", "leases.coordination.k8s.io"}, Writes: []string{"patch nodes", "update nodes/status", "update pods/status", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				c := env.Config.NodeLifecycleController
+				return nodelifecycle.New(env.Informers, env.Client, env.Recorder("node-controller"), nodelifecycle.Config{
+					MonitorPeriod: c.NodeMonitorPeriod.Duration, MonitorGracePeriod: c.NodeMonitorGracePeriod.Duration, StartupGracePeriod: c.NodeStartupGracePeriod.Duration,
+					EvictionRate: c.NodeEvictionRate, SecondaryRate: c.SecondaryNodeEvictionRate, LargeCluster: c.LargeClusterSizeThreshold, UnhealthyShare: c.UnhealthyZoneThreshold, Workers: 4,
+				}), nil
+			},
+		},
+		{
+			Name: "taint-eviction-controller", ServiceAccount: "node-controller",
+			Reads: []string{"nodes", "pods"}, Writes: []string{"delete pods", "patch pods/status", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return tainteviction.New(env.Informers, env.Client, env.Recorder("taint-eviction-controller"), clock.RealClock{}), nil
+			},
 		},
 		{
 			Name: "endpointslice-controller", Aliases: []string{"endpointslice"},

@@ -51,6 +51,7 @@ func NewServingOptions(port int) *ServingOptions {
 	o.Secure.BindPort = port
 	o.Secure.ServerCert.CertDirectory = "" // a self-signed pair stays in memory
 	o.Authentication.RemoteKubeConfigFileOptional = true
+	o.Authentication.TolerateInClusterLookupFailure = true // the daemon may start before the apiserver does
 	o.Authorization.RemoteKubeConfigFileOptional = true
 	return o
 }

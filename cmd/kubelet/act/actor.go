@@ -6,6 +6,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	internalapi "k8s.io/cri-api/pkg/apis"
 
@@ -16,6 +17,8 @@ import (
 type Volume struct {
 	HostPath string
 	ReadOnly bool
+	Block    bool   // HostPath is a device
+	Image    string // the runtime mounts this image; HostPath is empty
 }
 
 // Objects gives the ConfigMaps and Secrets that environments are made from.
@@ -46,7 +49,8 @@ type Config struct {
 	CPUQuota       bool
 	CPUPeriod      time.Duration
 	UnifiedCgroups bool
-	SubPath        func(volumeRoot, subPath string) (string, error)
+	// SubPath gives a path inside a volume that no link leads out of.
+	SubPath func(uid types.UID, container string, index int, volume, volumePath, subPath string, readOnly bool) (string, error)
 }
 
 // Actor is stateless but for what it logs once.

@@ -118,11 +118,27 @@ func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Imag
 		Annotations: containerAnnotations(pod.Pod, c, s.Attempt),
 		LogPath:     observed.ContainerLog(c.Name, s.Attempt),
 		Stdin:       c.Stdin, StdinOnce: c.StdinOnce, Tty: c.TTY,
+		Devices: blockDevices(env.Volumes, c),
 		Linux: &runtimeapi.LinuxContainerConfig{
 			Resources:       a.resources(pod.Pod, c),
 			SecurityContext: a.security(pod.Pod, c, target),
 		},
 	}, nil
+}
+
+// blockDevices are the volumes that the container uses as devices.
+func blockDevices(volumes map[string]Volume, c *v1.Container) []*runtimeapi.Device {
+	var out []*runtimeapi.Device
+	for _, d := range c.VolumeDevices {
+		if v, ok := volumes[d.Name]; ok && v.Block {
+			permissions := "mrw"
+			if v.ReadOnly {
+				permissions = "mr"
+			}
+			out = append(out, &runtimeapi.Device{HostPath: v.HostPath, ContainerPath: d.DevicePath, Permissions: permissions})
+		}
+	}
+	return out
 }
 
 func expandAll(list []string, lookup func(string) (string, bool)) []string {

@@ -19,8 +19,8 @@ func (a *Actor) mounts(env Environment, s plan.Start, lookup func(string) (strin
 	c := s.Container
 	var out []*runtimeapi.Mount
 	hasHosts := false
-	for _, m := range c.VolumeMounts {
-		mount, err := a.volumeMount(env, m, lookup)
+	for i, m := range c.VolumeMounts {
+		mount, err := a.volumeMount(env, c.Name, i, m, lookup)
 		if err != nil {
 			return nil, err
 		}
@@ -41,10 +41,13 @@ func (a *Actor) mounts(env Environment, s plan.Start, lookup func(string) (strin
 	return append(out, &runtimeapi.Mount{ContainerPath: terminationPath(c), HostPath: file}), nil
 }
 
-func (a *Actor) volumeMount(env Environment, m v1.VolumeMount, lookup func(string) (string, bool)) (*runtimeapi.Mount, error) {
+func (a *Actor) volumeMount(env Environment, container string, index int, m v1.VolumeMount, lookup func(string) (string, bool)) (*runtimeapi.Mount, error) {
 	volume, ok := env.Volumes[m.Name]
 	if !ok {
 		return nil, fmt.Errorf("cannot find volume %q to mount into container", m.Name)
+	}
+	if volume.Image != "" {
+		return &runtimeapi.Mount{ContainerPath: absolute(m.MountPath), Image: &runtimeapi.ImageSpec{Image: volume.Image}, ImageSubPath: m.SubPath, Readonly: true}, nil
 	}
 	host := volume.HostPath
 	sub := m.SubPath
@@ -66,7 +69,7 @@ func (a *Actor) volumeMount(env Environment, m v1.VolumeMount, lookup func(strin
 			return nil, fmt.Errorf("subPath %q must be a relative path without '..'", sub)
 		}
 		var err error
-		if host, err = a.SubPath(volume.HostPath, sub); err != nil {
+		if host, err = a.SubPath(env.Pod.UID, container, index, m.Name, volume.HostPath, sub, m.ReadOnly || volume.ReadOnly); err != nil {
 			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q: %w", m.Name, err)
 		}
 	}

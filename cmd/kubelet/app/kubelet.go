@@ -72,11 +72,15 @@ type Kubelet struct {
 	healthy time.Time // last answer of the runtime
 }
 
+// Begin lets Wake start workers, which end with ctx. It comes before the sources of pods start.
+func (k *Kubelet) Begin(ctx context.Context) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ctx, k.workers = ctx, map[types.UID]*worker{}
+}
+
 // Run runs the pods until ctx ends. Containers keep running when it does.
 func (k *Kubelet) Run(ctx context.Context) {
-	k.mu.Lock()
-	k.ctx, k.workers = ctx, map[types.UID]*worker{}
-	k.mu.Unlock()
 	go k.housekeeping(ctx)
 	// What the runtime reports wakes the pods' workers, which observe, plan and act.
 	k.Runtime.Watch(ctx, k.Wake, k.noteHealthy)

@@ -190,9 +190,11 @@ func (w *worker) advance(ctx context.Context, pod *v1.Pod, now *observed.Pod) (t
 	k := w.kubelet
 	p := plan.Make(plan.Input{
 		Pod: pod, Observed: now, Now: time.Now(),
-		Wait:      func(c *observed.Container) time.Duration { return k.Backoff.Wait(string(w.uid), c, time.Now()) },
-		Unhealthy: func(c *observed.Container) (string, bool) { return k.Probes.Unhealthy(w.uid, c.Name, "containerd://"+c.ID) },
-		Started:   func(c *observed.Container) bool { return k.Probes.Started(w.uid, c.Name) },
+		Wait: func(c *observed.Container) time.Duration { return k.Backoff.Wait(string(w.uid), c, time.Now()) },
+		Unhealthy: func(c *observed.Container) (string, bool) {
+			return k.Probes.Unhealthy(w.uid, c.Name, "containerd://"+c.ID)
+		},
+		Started: func(c *observed.Container) bool { return k.Probes.Started(w.uid, c.Name) },
 	})
 	w.noteBackoff(pod, p)
 	w.publish(ctx, now, false)
@@ -397,13 +399,18 @@ func mergeConditions(api, mine []v1.PodCondition) []v1.PodCondition {
 	return out
 }
 
+// committed notes that the pod's end is being carried out: only one with less grace interrupts it.
+func (w *worker) committed(grace time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seconds := int64(grace / time.Second)
+	w.grace = &seconds
+}
+
 // end stops what runs of a pod that is to end, and then clears up.
 func (w *worker) end(ctx context.Context, now *observed.Pod, grace time.Duration, reason string) error {
 	k := w.kubelet
-	w.mu.Lock()
-	seconds := int64(grace / time.Second)
-	w.grace = &seconds
-	w.mu.Unlock()
+	w.committed(grace)
 	w.publish(ctx, now, false)
 	if now.AnyRunning() || (now.Sandbox() != nil && now.Sandbox().Ready) {
 		if err := k.Actor.KillPod(ctx, w.view(w.pod, now), now, grace, reason); err != nil {
@@ -454,6 +461,7 @@ func (w *worker) remove(ctx context.Context, now *observed.Pod) (time.Duration, 
 		w.pod = stranger(now)
 		w.adopt(w.pod)
 	}
+	w.committed(act.Grace(w.pod))
 	if now.AnyRunning() || (now.Sandbox() != nil && now.Sandbox().Ready) {
 		grace := act.Grace(w.pod)
 		if err := k.Actor.KillPod(ctx, w.view(w.pod, now), now, grace, ""); err != nil {

@@ -12,6 +12,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	cliflag "k8s.io/component-base/cli/flag"
+	logsapi "k8s.io/component-base/logs/api/v1"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 	"sigs.k8s.io/yaml"
 )
@@ -38,7 +39,9 @@ type Options struct {
 
 // NewOptions has upstream's defaults.
 func NewOptions() *Options {
-	return &Options{CertDirectory: "/var/lib/kubelet/pki", RootDirectory: "/var/lib/kubelet"}
+	o := &Options{CertDirectory: "/var/lib/kubelet/pki", RootDirectory: "/var/lib/kubelet"}
+	logsapi.SetRecommendedLoggingConfiguration(&o.Config.Logging)
+	return o
 }
 
 // Flags are the sections of --help.

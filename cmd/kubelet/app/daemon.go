@@ -1,0 +1,388 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	clientscheme "k8s.io/client-go/kubernetes/scheme"
+	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/component-base/version"
+	internalapi "k8s.io/cri-api/pkg/apis"
+	cri "k8s.io/cri-client/pkg"
+	"k8s.io/utils/clock"
+
+	"pilotis.dev/api/defaulting"
+	"pilotis.dev/cmd/kubelet/act"
+	"pilotis.dev/cmd/kubelet/config"
+	"pilotis.dev/cmd/kubelet/desired"
+	"pilotis.dev/cmd/kubelet/fields"
+	"pilotis.dev/cmd/kubelet/images"
+	"pilotis.dev/cmd/kubelet/node"
+	"pilotis.dev/cmd/kubelet/node/machine"
+	"pilotis.dev/cmd/kubelet/objects"
+	"pilotis.dev/cmd/kubelet/observed"
+	"pilotis.dev/cmd/kubelet/plan"
+	"pilotis.dev/cmd/kubelet/probes"
+	"pilotis.dev/cmd/kubelet/resources"
+	"pilotis.dev/cmd/kubelet/status"
+	"pilotis.dev/cmd/kubelet/volumes"
+)
+
+// daemon is everything around the pods: the API, the node, the volumes, the endpoints.
+type daemon struct {
+	options  *config.Options
+	runtime  internalapi.RuntimeService
+	images   internalapi.ImageManagerService
+	access   *node.Credentials    // nil without an API server
+	client   kubernetes.Interface // likewise
+	recorder record.EventRecorder
+	kubelet  *Kubelet
+	node     *node.Manager
+	objects  *objects.Store
+	tokens   *objects.Tokens
+	volumes  *volumes.Manager
+	services func(namespace string) []*v1.Service
+}
+
+// Run is the kubelet with the options given, until ctx ends.
+func Run(ctx context.Context, o *config.Options) error {
+	d := &daemon{options: o}
+	var err error
+	if d.runtime, d.images, err = connect(ctx, o); err != nil {
+		return err
+	}
+	if err := d.reachAPI(ctx); err != nil {
+		return err
+	}
+	stopEvents := d.recordEvents(ctx)
+	defer stopEvents()
+	if err := d.build(ctx); err != nil {
+		return err
+	}
+	if err := d.kubelet.Cgroups.Setup(); err != nil {
+		return fmt.Errorf("cgroups of pods: %w", err)
+	}
+	var wg sync.WaitGroup
+	start := func(f func(context.Context)) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			f(ctx)
+		}()
+	}
+	if err := d.serve(ctx, start); err != nil {
+		return err
+	}
+	if d.access != nil {
+		start(d.access.Run)
+	}
+	start(d.node.Run)
+	start(d.volumes.Run)
+	start(d.collectImages)
+	start(d.kubelet.rotateLogs(d.options))
+	d.kubelet.Begin(ctx)
+	if err := d.watchPods(ctx, start); err != nil {
+		return err
+	}
+	d.kubelet.Run(ctx)
+	wg.Wait()
+	return nil
+}
+
+// connect opens the container runtime.
+func connect(ctx context.Context, o *config.Options) (internalapi.RuntimeService, internalapi.ImageManagerService, error) {
+	endpoint := o.Config.ContainerRuntimeEndpoint
+	timeout := o.Config.RuntimeRequestTimeout.Duration
+	rt, err := cri.NewRemoteRuntimeService(ctx, endpoint, timeout, nil, false)
+	if err != nil {
+		return nil, nil, fmt.Errorf("containerRuntimeEndpoint %s: %w: is the container runtime running?", endpoint, err)
+	}
+	imageEndpoint := o.Config.ImageServiceEndpoint
+	if imageEndpoint == "" {
+		imageEndpoint = endpoint
+	}
+	im, err := cri.NewRemoteImageService(ctx, imageEndpoint, timeout, nil, false)
+	if err != nil {
+		return nil, nil, fmt.Errorf("imageServiceEndpoint %s: %w", imageEndpoint, err)
+	}
+	return rt, im, nil
+}
+
+func (d *daemon) recordEvents(ctx context.Context) (stop func()) {
+	broadcaster := record.NewBroadcaster(record.WithContext(context.WithoutCancel(ctx)))
+	if d.client != nil {
+		broadcaster.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: d.client.CoreV1().Events("")})
+	}
+	broadcaster.StartStructuredLogging(3)
+	d.recorder = broadcaster.NewRecorder(clientscheme.Scheme, v1.EventSource{Component: "kubelet", Host: d.options.HostnameOverride})
+	return broadcaster.Shutdown
+}
+
+// build makes the parts and ties them together.
+func (d *daemon) build(ctx context.Context) error {
+	o, c := d.options, &d.options.Config
+	k := &Kubelet{Node: o.HostnameOverride, RootDir: o.RootDirectory, Client: d.client, Recorder: d.recorder, Desired: desired.NewSet(d.sources()...),
+		Runtime: observed.Runtime{Service: d.runtime}, Backoff: plan.NewBackoff(c.CrashLoopBackOff.MaxContainerRestartPeriod.Duration), MaxPods: int(c.MaxPods),
+		Cgroups: resources.Cgroups{Root: orDefault(c.CgroupRoot, "/"), Systemd: d.systemdCgroups(ctx), Enabled: *c.CgroupsPerQOS, PidsLimit: *c.PodPidsLimit, CPUQuota: *c.CPUCFSQuota, CPUPeriod: cpuPeriod(o).Microseconds()}}
+	d.kubelet = k
+	k.Desired.Listen(k.Wake)
+	k.Status = &status.Writer{Client: d.client, Target: k.StatusTarget}
+
+	var err error
+	if d.node, err = node.New(d.nodeConfig()); err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	k.HostIPs, k.NodeObject, k.Allocatable = d.node.HostIPs, d.node.Registered, d.node.Allocatable
+	d.objects = objects.New(ctx, d.client, func(uid types.UID) {
+		d.volumes.Changed(uid)
+		k.Wake(uid)
+	})
+	d.tokens = objects.NewTokens(d.client, clock.RealClock{})
+	k.Objects = references{d.objects, d.tokens}
+	k.Images = &images.Manager{Service: d.images, Secrets: d.objects, Recorder: d.recorder, Serial: *c.SerializeImagePulls}
+	d.volumes = volumes.New(volumes.Config{RootDir: o.RootDirectory, NodeName: k.Node, Objects: d.objects, Tokens: d.tokens, Node: d.node.Node, Client: d.client, Recorder: d.recorder,
+		View: k.View, Image: d.imageVolume, Keep: k.podsToKeep})
+	k.Volumes = podVolumes{d.volumes}
+	k.Probes = probes.New(probes.Config{Exec: d.execProbe, Recorder: d.recorder, OnChange: k.Wake})
+	d.watchServices(ctx)
+	k.Actor = act.New(act.Config{
+		Runtime: d.runtime, Images: k.Images, Recorder: d.recorder, Objects: d.objects, Services: d.services, RootDir: o.RootDirectory,
+		ClusterDNS: c.ClusterDNS, ClusterDomain: c.ClusterDomain, ResolvConf: *c.ResolverConfig, HostIPs: k.HostIPs, Hostname: k.Node, Allocatable: k.Allocatable,
+		CgroupParent: k.Cgroups.Parent, SeccompDefault: *c.SeccompDefault, SeccompRoot: filepath.Join(o.RootDirectory, "seccomp"),
+		CPUQuota: *c.CPUCFSQuota, CPUPeriod: cpuPeriod(o), UnifiedCgroups: resources.Unified(), SubPath: d.volumes.SubPath,
+	})
+	return nil
+}
+
+func orDefault(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+func cpuPeriod(o *config.Options) time.Duration {
+	if p := o.Config.CPUCFSQuotaPeriod; p != nil && p.Duration > 0 {
+		return p.Duration
+	}
+	return 100 * time.Millisecond
+}
+
+// systemdCgroups asks the runtime which cgroup driver it uses; one that does not say takes the configured one.
+func (d *daemon) systemdCgroups(ctx context.Context) bool {
+	resp, err := d.runtime.RuntimeConfig(ctx)
+	if err != nil || resp.GetLinux() == nil {
+		return d.options.Config.CgroupDriver == "systemd"
+	}
+	return resp.GetLinux().CgroupDriver.String() == "SYSTEMD"
+}
+
+func (d *daemon) nodeConfig() node.Config {
+	o, c := d.options, &d.options.Config
+	var ips []net.IP
+	for _, text := range strings.Split(o.NodeIP, ",") {
+		if ip := net.ParseIP(strings.TrimSpace(text)); ip != nil {
+			ips = append(ips, ip)
+		}
+	}
+	return node.Config{
+		Name: o.HostnameOverride, Client: d.client, Recorder: d.recorder, Runtime: d.runtime, Images: d.images, Machine: machine.Host,
+		Register: *c.RegisterNode, Labels: o.NodeLabels, Taints: c.RegisterWithTaints, NodeIPs: ips, ExternalCloud: o.CloudProvider == "external", ProviderID: c.ProviderID,
+		RootDir: o.RootDirectory, MaxPods: c.MaxPods, Reserved: reserved(c.SystemReserved, c.KubeReserved), EvictionHard: c.EvictionHard,
+		PressureSettle: c.EvictionPressureTransitionPeriod.Duration, KubeletVersion: version.Get().GitVersion, Port: c.Port, MaxImages: int(*c.NodeStatusMaxImages),
+		StatusEvery: c.NodeStatusUpdateFrequency.Duration, ReportEvery: c.NodeStatusReportFrequency.Duration, LeaseDuration: time.Duration(c.NodeLeaseDurationSeconds) * time.Second,
+		OnConnectionLost: func() {
+			if d.access != nil {
+				d.access.CloseConnections()
+			}
+		},
+	}
+}
+
+// reserved adds what is kept from pods. The quantities are validated.
+func reserved(lists ...map[string]string) v1.ResourceList {
+	sum := v1.ResourceList{}
+	for _, list := range lists {
+		for name, text := range list {
+			q := sum[v1.ResourceName(name)]
+			q.Add(resource.MustParse(text))
+			sum[v1.ResourceName(name)] = q
+		}
+	}
+	return sum
+}
+
+func (d *daemon) sources() []string {
+	var names []string
+	if d.options.Config.StaticPodPath != "" {
+		names = append(names, desired.File)
+	}
+	if d.options.Config.StaticPodURL != "" {
+		names = append(names, desired.HTTP)
+	}
+	if d.client != nil {
+		names = append(names, desired.API)
+	}
+	return names
+}
+
+// watchPods starts the sources.
+func (d *daemon) watchPods(ctx context.Context, start func(func(context.Context))) error {
+	c := &d.options.Config
+	scheme := runtime.NewScheme()
+	if err := v1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if err := defaulting.Register(scheme); err != nil {
+		return err
+	}
+	static := desired.Static{Node: d.kubelet.Node, Scheme: scheme}
+	if c.StaticPodPath != "" {
+		start(func(ctx context.Context) {
+			static.WatchFiles(ctx, c.StaticPodPath, c.FileCheckFrequency.Duration, d.kubelet.Desired)
+		})
+	}
+	if c.StaticPodURL != "" {
+		start(func(ctx context.Context) {
+			static.WatchURL(ctx, c.StaticPodURL, c.StaticPodURLHeader, c.HTTPCheckFrequency.Duration, d.kubelet.Desired)
+		})
+	}
+	if d.client == nil {
+		return nil
+	}
+	return desired.WatchAPI(ctx, d.client, d.kubelet.Node, d.kubelet.Desired)
+}
+
+// watchServices keeps the Services that containers' variables come from.
+func (d *daemon) watchServices(ctx context.Context) {
+	if d.client == nil {
+		d.services = func(string) []*v1.Service { return nil }
+		return
+	}
+	factory := informers.NewSharedInformerFactory(d.client, 0)
+	lister := factory.Core().V1().Services().Lister()
+	factory.Start(ctx.Done())
+	d.services = func(namespace string) []*v1.Service {
+		own, _ := lister.Services(namespace).List(labels.Everything())
+		if api, err := lister.Services(v1.NamespaceDefault).Get("kubernetes"); err == nil && namespace != v1.NamespaceDefault {
+			own = append(own, api)
+		}
+		return own
+	}
+}
+
+// execProbe runs a command in a container: its output and exit code, or an error when it could not be run.
+func (d *daemon) execProbe(ctx context.Context, id string, cmd []string, timeout time.Duration) ([]byte, int, error) {
+	out, errOut, err := d.runtime.ExecSync(ctx, bareID(id), cmd, timeout)
+	out = append(out, errOut...)
+	var exit interface{ ExitStatus() int }
+	if err != nil && asExit(err, &exit) {
+		return out, exit.ExitStatus(), nil
+	}
+	return out, 0, err
+}
+
+func bareID(id string) string {
+	if _, bare, ok := strings.Cut(id, "://"); ok {
+		return bare
+	}
+	return id
+}
+
+// imageVolume brings an image volume's image to the node.
+func (d *daemon) imageVolume(ctx context.Context, pod *v1.Pod, v *v1.Volume) (string, error) {
+	image, err := d.kubelet.Images.Ensure(ctx, pod, &v1.Container{Name: v.Name, Image: v.Image.Reference, ImagePullPolicy: v.Image.PullPolicy}, nil)
+	return image.Ref, err
+}
+
+// collectImages removes images when the disk fills.
+func (d *daemon) collectImages(ctx context.Context) {
+	c := &d.options.Config
+	d.kubelet.Images.Collect(ctx, images.Limits{High: *c.ImageGCHighThresholdPercent, Low: *c.ImageGCLowThresholdPercent, MinAge: c.ImageMinimumGCAge.Duration}, d.kubelet.imagesInUse, d.imageDisk)
+}
+
+// references counts the objects and tokens of pods.
+type references struct {
+	objects *objects.Store
+	tokens  *objects.Tokens
+}
+
+func (r references) Use(pod *v1.Pod) { r.objects.Use(pod) }
+func (r references) Release(uid types.UID) {
+	r.objects.Release(uid)
+	r.tokens.Release(uid)
+}
+
+// podVolumes gives volumes as containers take them.
+type podVolumes struct{ *volumes.Manager }
+
+func (v podVolumes) Setup(ctx context.Context, pod *v1.Pod) (map[string]act.Volume, error) {
+	mounted, err := v.Manager.Setup(ctx, pod)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]act.Volume, len(mounted))
+	for name, m := range mounted {
+		out[name] = act.Volume{HostPath: m.HostPath, ReadOnly: m.ReadOnly, Block: m.Block, Image: m.Image}
+	}
+	return out, nil
+}
+
+// View is a pod with its newest status, for the downward API.
+func (k *Kubelet) View(uid types.UID) (fields.Pod, bool) {
+	pod := k.Desired.Get(uid)
+	if pod == nil {
+		return fields.Pod{}, false
+	}
+	view := fields.Pod{Pod: pod, HostIPs: k.HostIPs()}
+	if s, ok := k.Status.Get(uid); ok {
+		for _, ip := range s.PodIPs {
+			view.PodIPs = append(view.PodIPs, ip.IP)
+		}
+	}
+	return view, true
+}
+
+// podsToKeep are those whose folders stay; false: not every source has told yet.
+func (k *Kubelet) podsToKeep() (sets.Set[types.UID], bool) {
+	if !k.Desired.AllReady() {
+		return nil, false
+	}
+	keep := sets.New[types.UID]()
+	for _, p := range k.Desired.Pods() {
+		keep.Insert(p.UID)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for uid := range k.workers {
+		keep.Insert(uid)
+	}
+	return keep, true
+}
+
+// imagesInUse are the images of all containers.
+func (k *Kubelet) imagesInUse(ctx context.Context) (map[string]bool, error) {
+	containers, err := k.Runtime.Service.ListContainers(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]bool{}
+	for _, c := range containers {
+		used[c.ImageRef], used[c.ImageId], used[c.Image.GetImage()] = true, true, true
+	}
+	return used, nil
+}

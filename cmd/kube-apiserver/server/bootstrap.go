@@ -37,7 +37,6 @@ func (c *config) addHooks(s *genericapiserver.GenericAPIServer, kubernetes *kube
 		run  genericapiserver.PostStartHookFunc
 	}{
 		{"start-system-namespaces-controller", keepNamespaces(c.client, c.informers.Core().V1().Namespaces())},
-		{"scheduling/bootstrap-system-priority-classes", createPriorityClasses(c.client)},
 		{"bootstrap-controller", kubernetes.run},
 		{"start-cluster-authentication-info-controller", keepAuthenticationInfo(c.client, c.authn)},
 		{"start-kubernetes-service-cidr-controller", keepDefaultServiceCIDR(c.client, c.addresses.Defaults())},

@@ -40,7 +40,9 @@ func New(ctx context.Context, o *Options) (*aggregatorapiserver.APIAggregator, e
 }
 
 func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiserver.GenericAPIServer, error) {
-	s, err := c.generic.Complete(c.informers).New("kube-apiserver", next)
+	generic := *c.generic
+	generic.SkipOpenAPIInstallation = true // see documents
+	s, err := generic.Complete(c.informers).New("kube-apiserver", next)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +64,7 @@ func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiser
 	if c.authn.OpenID != nil {
 		c.authn.OpenID.Install(s.Handler.NonGoRestfulMux)
 	}
+	installDocuments(s, c.generic.OpenAPIConfig, c.generic.OpenAPIV3Config)
 	service, err := c.kubernetesService()
 	if err != nil {
 		return nil, err
@@ -86,7 +89,7 @@ func (c *config) env() (*kind.Env, error) {
 	env := &kind.Env{
 		Types:         c.types,
 		Options:       c.generic.RESTOptionsGetter,
-		Rules:         rules(),
+		Rules:         rules(c.options.AllowPrivileged),
 		Authenticator: c.generic.Authentication.Authenticator,
 		Audiences:     c.generic.Authentication.APIAudiences,
 		Authorizer:    c.generic.Authorization.Authorizer,

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -92,6 +93,9 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	}
 	if err := o.APIs.ApplyTo(g, defaultResources(), types.Scheme); err != nil {
 		return nil, err
+	}
+	if errs := o.APIs.Validate(types.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme); len(errs) > 0 {
+		return nil, fmt.Errorf("--runtime-config: %w", errors.Join(errs...))
 	}
 	if err := o.Egress.ApplyTo(g); err != nil {
 		return nil, err

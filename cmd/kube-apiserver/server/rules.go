@@ -8,13 +8,22 @@ import (
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
 
-// rules are the validation library.
-func rules() kind.Rules {
+// rules are the validation library, and what flags forbid on top.
+func rules(allowPrivileged bool) kind.Rules {
+	policy := func(runtime.Object) field.ErrorList { return nil }
+	if !allowPrivileged {
+		policy = privilegedFaults
+	}
 	return kind.Rules{
-		Create:       func(runtime.Object) field.ErrorList { return nil },
-		Update:       func(_, _ runtime.Object) field.ErrorList { return nil },
+		Create:       func(obj runtime.Object) field.ErrorList { return policy(obj) },
+		Update:       func(obj, _ runtime.Object) field.ErrorList { return policy(obj) },
 		StatusUpdate: func(_, _ runtime.Object) field.ErrorList { return nil },
-		Subresource:  func(string, runtime.Object, runtime.Object) field.ErrorList { return nil },
+		Subresource: func(name string, obj, _ runtime.Object) field.ErrorList {
+			if name == "ephemeralcontainers" {
+				return policy(obj)
+			}
+			return nil
+		},
 	}
 }
 

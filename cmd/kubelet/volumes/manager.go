@@ -97,6 +97,8 @@ type podState struct {
 	mu   sync.Mutex // one worker a pod at a time
 	pod  *v1.Pod    // guarded by Manager.mu
 	done map[string]Mounted
+	// paths are the host paths of done; guarded by Manager.mu, so that a slow mount does not hold up statistics.
+	paths map[string]string
 }
 
 // New returns a manager that touches nothing yet.
@@ -113,7 +115,7 @@ func (m *Manager) state(uid types.UID) *podState {
 	defer m.mu.Unlock()
 	s := m.pods[uid]
 	if s == nil {
-		s = &podState{done: map[string]Mounted{}}
+		s = &podState{done: map[string]Mounted{}, paths: map[string]string{}}
 		m.pods[uid] = s
 	}
 	return s
@@ -144,6 +146,9 @@ func (m *Manager) Setup(ctx context.Context, pod *v1.Pod) (map[string]Mounted, e
 				continue
 			}
 			s.done[v.Name] = mounted
+			m.mu.Lock()
+			s.paths[v.Name] = mounted.HostPath
+			m.mu.Unlock()
 		}
 		out[v.Name] = mounted
 	}
@@ -179,6 +184,17 @@ func (m *Manager) InUse() []v1.UniqueVolumeName {
 		return nil
 	}
 	return m.CSI.InUse()
+}
+
+// Path is where a volume of the pod is mounted; empty: this kubelet has not mounted it.
+func (m *Manager) Path(uid types.UID, volume string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.pods[uid]
+	if s == nil {
+		return ""
+	}
+	return s.paths[volume]
 }
 
 // request is one volume to set up.

@@ -19,6 +19,8 @@ import (
 	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
+
+	"pilotis.dev/cmd/kube-apiserver/auth/noredirect"
 )
 
 // imagePolicy asks a webhook whether the images of a pod may run.
@@ -83,6 +85,7 @@ func newImagePolicy(config io.Reader) (admission.Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ImagePolicyWebhook configuration: imagePolicy.kubeConfigFile: %w", err)
 	}
+	noredirect.Wrap(client)
 	scheme := runtime.NewScheme()
 	if err := imagepolicyv1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err

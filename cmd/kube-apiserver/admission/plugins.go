@@ -58,6 +58,7 @@ func (o *Options) plugins() []Plugin {
 		// On, where upstream has it off: docs/decisions/0040-service-external-ips.md
 		{Name: "DenyServiceExternalIPs", New: newDenyServiceExternalIPs},
 		{Name: "PodTopologyLabels", New: newPodTopologyLabels},
+		{Name: "NodeDeclaredFeatureValidator", New: newNodeDeclaredFeatures},
 		{Name: mutatingpolicy.PluginName},
 		{Name: mutatingwebhook.PluginName},
 		{Name: validatingpolicy.PluginName},

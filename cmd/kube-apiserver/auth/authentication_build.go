@@ -35,6 +35,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"pilotis.dev/cmd/kube-apiserver/auth/bootstraptoken"
+	"pilotis.dev/cmd/kube-apiserver/auth/noredirect"
 	"pilotis.dev/cmd/kube-apiserver/auth/serviceaccount"
 )
 
@@ -258,6 +259,7 @@ func (o *AuthenticationOptions) tokenWebhook(in AuthenticationInputs, out *Authe
 	if err != nil {
 		return fmt.Errorf("--authentication-token-webhook-config-file %s: %w", o.Webhook.ConfigFile, err)
 	}
+	noredirect.Wrap(config)
 	hook, err := tokenwebhook.New(config, o.Webhook.Version, out.APIAudiences, *tokenwebhook.DefaultRetryBackoff())
 	if err != nil {
 		return fmt.Errorf("--authentication-token-webhook-config-file %s: %w", o.Webhook.ConfigFile, err)

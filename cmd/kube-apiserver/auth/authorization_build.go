@@ -29,6 +29,7 @@ import (
 
 	"pilotis.dev/cmd/kube-apiserver/auth/abac"
 	"pilotis.dev/cmd/kube-apiserver/auth/node"
+	"pilotis.dev/cmd/kube-apiserver/auth/noredirect"
 	"pilotis.dev/cmd/kube-apiserver/auth/rbac"
 )
 
@@ -241,6 +242,7 @@ func (b *authorizers) webhook(c apiserverapi.AuthorizerConfiguration) (authorize
 	if err != nil {
 		return nil, fmt.Errorf("connectionInfo.kubeConfigFile %s: %w", *info.KubeConfigFile, err)
 	}
+	noredirect.Wrap(client)
 	client.Timeout = c.Webhook.Timeout.Duration
 	onError := authorizer.DecisionNoOpinion
 	if c.Webhook.FailurePolicy == apiserverapi.FailurePolicyDeny {

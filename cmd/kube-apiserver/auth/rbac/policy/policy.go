@@ -37,7 +37,9 @@ func (p *Policy) bound(role rbacv1.ClusterRole, subjects ...rbacv1.Subject) {
 }
 
 // unbound adds a ClusterRole that others bind.
-func (p *Policy) unbound(roles ...rbacv1.ClusterRole) { p.ClusterRoles = append(p.ClusterRoles, roles...) }
+func (p *Policy) unbound(roles ...rbacv1.ClusterRole) {
+	p.ClusterRoles = append(p.ClusterRoles, roles...)
+}
 
 // basics are what everybody may do, and who may do everything.
 func (p *Policy) basics() {

@@ -3,21 +3,21 @@ package admission
 import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
-	apiinitializer "k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/utils/clock"
 
 	"pilotis.dev/pkg/quota"
 )
 
-// initializer hands plugins what no initializer of k8s.io/apiserver knows.
-type initializer struct{}
+// wiring hands plugins what no initializer of k8s.io/apiserver knows.
+type wiring struct{}
 
 // Initialize implements admission.PluginInitializer.
-func (initializer) Initialize(plugin admission.Interface) {
-	if p, ok := plugin.(apiinitializer.WantsQuotaConfiguration); ok {
+func (wiring) Initialize(plugin admission.Interface) {
+	if p, ok := plugin.(initializer.WantsQuotaConfiguration); ok {
 		p.SetQuotaConfiguration(quota.NewConfiguration(nil, clock.RealClock{}))
 	}
-	if p, ok := plugin.(apiinitializer.WantsExcludedAdmissionResources); ok {
+	if p, ok := plugin.(initializer.WantsExcludedAdmissionResources); ok {
 		p.SetExcludedAdmissionResources(excluded())
 	}
 }

@@ -105,6 +105,8 @@ func (v *Validator) create(obj runtime.Object) *faults {
 		return cronJobCreate(o)
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		return autoscalerCreate(o)
+	case *autoscalingv1.HorizontalPodAutoscaler:
+		return autoscalerCreate(autoscalerHub(o))
 	case *autoscalingv1.Scale:
 		return scaleUpdate(o)
 	case *policyv1.PodDisruptionBudget:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -62,6 +63,9 @@ func newOptions() *options {
 		serving:    daemon.NewServingOptions(0),
 	}
 	o.client.QPS, o.client.Burst = 5, 10
+	if subnets := os.Getenv("POD_SUBNET"); subnets != "" {
+		o.clusterCIDR = strings.Split(subnets, ",")
+	}
 	return o
 }
 
@@ -70,7 +74,7 @@ func (o *options) flags() *cliflag.NamedFlagSets {
 	fs := fss.FlagSet("podnet")
 	fs.StringVar(&o.client.Kubeconfig, "kubeconfig", o.client.Kubeconfig, "Kubeconfig file; without it the pod's service account is used.")
 	fs.StringVar(&o.nodeName, "node-name", o.nodeName, "Name of this node's Node object. Default: the variable NODE_NAME.")
-	fs.StringSliceVar(&o.clusterCIDR, "cluster-cidr", o.clusterCIDR, "CIDRs of all pods. Packets to them are never masqueraded.")
+	fs.StringSliceVar(&o.clusterCIDR, "cluster-cidr", o.clusterCIDR, "CIDRs of all pods. Packets to them are never masqueraded. Default: the variable POD_SUBNET.")
 	fs.BoolVar(&o.masquerade, "masquerade", o.masquerade, "Give packets from pods to places outside --cluster-cidr the node's address.")
 	fs.StringVar(&o.pluginDir, "plugin-source", o.pluginDir, "Folder of the CNI plugins to install.")
 	fs.StringVar(&o.paths.Plugins, "plugin-dir", o.paths.Plugins, "Folder in which the container runtime looks for CNI plugins.")

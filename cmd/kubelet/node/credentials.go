@@ -157,6 +157,7 @@ func (c *Credentials) rotating(ctx context.Context, a Access, first, own *rest.C
 	}
 	c.Config = rest.AnonymousClientConfig(first)
 	asking := rest.CopyConfig(first)
+	a.tune(asking)
 	c.manager, err = certificate.NewManager(&certificate.Config{
 		ClientsetFn: func(current *tls.Certificate) (kubernetes.Interface, error) {
 			if current == nil {

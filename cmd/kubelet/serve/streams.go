@@ -14,6 +14,7 @@ import (
 	apiproxy "k8s.io/apiserver/pkg/util/proxy"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/klog/v2"
+	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/wsstream"
 	utilexec "k8s.io/utils/exec"
 
@@ -63,6 +64,9 @@ func (s *Server) attach(w http.ResponseWriter, req *http.Request) {
 }
 
 func (s *Server) streamTarget(w http.ResponseWriter, req *http.Request) (wanted, string, bool) {
+	if !upgrades(w, req) {
+		return wanted{}, "", false
+	}
 	streams, err := wantedStreams(req.URL.Query())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -81,8 +85,20 @@ func (s *Server) streamTarget(w http.ResponseWriter, req *http.Request) (wanted,
 	return streams, id, true
 }
 
+// upgrades refuses a request that is no stream, before the runtime opens one for it.
+func upgrades(w http.ResponseWriter, req *http.Request) bool {
+	if httpstream.IsUpgradeRequest(req) {
+		return true
+	}
+	http.Error(w, "Upgrade request required", http.StatusBadRequest)
+	return false
+}
+
 // portForward carries connections to ports of a pod.
 func (s *Server) portForward(w http.ResponseWriter, req *http.Request) {
+	if !upgrades(w, req) {
+		return
+	}
 	ports, err := forwardedPorts(req.URL.Query())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -38,6 +38,7 @@ func (c *config) addHooks(s *genericapiserver.GenericAPIServer, kubernetes *kube
 	}{
 		{"start-system-namespaces-controller", keepNamespaces(c.client, c.informers.Core().V1().Namespaces())},
 		{"bootstrap-controller", kubernetes.run},
+		{"scheduling/bootstrap-system-priority-classes", createPriorityClasses(c.client)},
 		{"start-cluster-authentication-info-controller", keepAuthenticationInfo(c.client, c.authn)},
 		{"start-kubernetes-service-cidr-controller", keepDefaultServiceCIDR(c.client, c.addresses.Defaults())},
 		{"start-service-ip-repair-controllers", c.repairServices},

@@ -4,40 +4,89 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"strconv"
-	"time"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	"pilotis.dev/cmd/kubelet/node"
+	"pilotis.dev/cmd/kubelet/node/machine"
+	"pilotis.dev/cmd/kubelet/serve"
 )
 
-// serve starts the kubelet's endpoints.
-func (d *daemon) serve(_ context.Context, start func(func(context.Context))) error {
-	return d.serveHealth(start)
+// serve starts the kubelet's API and health endpoint.
+func (d *daemon) serve(ctx context.Context, start func(func(context.Context))) error {
+	o, c := d.options, &d.options.Config
+	certificate, renew, err := node.ServingCertificate(ctx, node.ServingConfig{
+		CertFile: c.TLSCertFile, KeyFile: c.TLSPrivateKeyFile, Request: c.ServerTLSBootstrap, CertDir: o.CertDirectory, NodeName: o.HostnameOverride, Client: d.client,
+		Addresses: func() []v1.NodeAddress {
+			if n := d.node.Registered(); n != nil {
+				return n.Status.Addresses
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("serving certificate: %w", err)
+	}
+	auth, err := serve.NewAuth(c, d.client)
+	if err != nil {
+		return err
+	}
+	version, err := cliflag.TLSVersion(c.TLSMinVersion)
+	if err != nil {
+		return fmt.Errorf("tlsMinVersion: %w", err)
+	}
+	ciphers, err := cliflag.TLSCipherSuites(c.TLSCipherSuites)
+	if err != nil {
+		return fmt.Errorf("tlsCipherSuites: %w", err)
+	}
+	port := int(c.Port)
+	if !*c.EnableServer {
+		port = 0
+	}
+	listeners, err := serve.New(serve.Config{
+		NodeName: o.HostnameOverride, Address: c.Address, Port: port, ReadOnlyPort: int(c.ReadOnlyPort), HealthzAddress: c.HealthzBindAddress, HealthzPort: int(*c.HealthzPort),
+		GetCertificate: certificate, MinTLSVersion: version, CipherSuites: ciphers, Auth: auth,
+		Runtime: d.runtime, Images: d.images, Pods: d.kubelet.Pods, Running: d.kubelet.RunningPods, Health: d.health, Machine: machine.Host, RootDir: o.RootDirectory,
+		KubeletConfig: c, Debugging: *c.EnableDebuggingHandlers, Profiling: *c.EnableProfilingHandler, SystemLogs: *c.EnableSystemLogHandler,
+	}).Listen()
+	if err != nil {
+		return err
+	}
+	start(renew)
+	start(listeners.Serve)
+	return nil
 }
 
-// serveHealth answers /healthz on loopback while the container runtime does.
-func (d *daemon) serveHealth(start func(func(context.Context))) error {
-	c := &d.options.Config
-	if *c.HealthzPort == 0 {
-		return nil
+func (d *daemon) health() error {
+	if !d.kubelet.RuntimeHealthy() {
+		return errors.New("the container runtime does not answer")
 	}
-	address := net.JoinHostPort(c.HealthzBindAddress, strconv.Itoa(int(*c.HealthzPort)))
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("healthzPort %s: %w", address, err)
-	}
-	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if !d.kubelet.RuntimeHealthy() {
-			http.Error(w, "the container runtime does not answer", http.StatusInternalServerError)
-			return
-		}
-		fmt.Fprint(w, "ok")
-	})}
-	start(func(ctx context.Context) {
-		defer context.AfterFunc(ctx, func() { server.Close() })()
-		if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			return
-		}
-	})
 	return nil
+}
+
+// RunningPods are those of which the runtime has a sandbox or container.
+func (k *Kubelet) RunningPods(ctx context.Context) ([]*v1.Pod, error) {
+	known, err := k.Runtime.UIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []*v1.Pod
+	for uid, p := range known {
+		o, err := k.Runtime.Pod(ctx, uid)
+		if err != nil {
+			return nil, err
+		}
+		pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid, Name: p.Name, Namespace: p.Namespace}}
+		for _, c := range o.Containers {
+			if c.Running() {
+				pod.Spec.Containers = append(pod.Spec.Containers, v1.Container{Name: c.Name, Image: c.Image})
+			}
+		}
+		if len(pod.Spec.Containers) > 0 {
+			out = append(out, pod)
+		}
+	}
+	return out, nil
 }

@@ -28,6 +28,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	aggregatorapiserver "k8s.io/kube-aggregator/pkg/apiserver"
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 
@@ -79,6 +80,7 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	// The loopback client speaks protobuf and needs no compression: both ends are this process.
 	g.LoopbackClientConfig.ContentType = runtime.ContentTypeProtobuf
 	g.LoopbackClientConfig.DisableCompression = true
+	g.LoopbackClientConfig.WarningHandler = rest.NoWarnings{}
 	g.LoopbackClientConfig.QPS, g.LoopbackClientConfig.Burst = -1, -1
 	if c.client, err = kubernetes.NewForConfig(g.LoopbackClientConfig); err != nil {
 		return nil, fmt.Errorf("creating the loopback client: %w", err)

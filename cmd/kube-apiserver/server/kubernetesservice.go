@@ -55,13 +55,14 @@ func (k *kubernetesService) run(hook genericapiserver.PostStartHookContext) erro
 	if err := untilDone(hook, "service default/kubernetes", k.ensureService); err != nil {
 		return err
 	}
-	if k.masters == nil {
+	if !k.keepsEndpoints() {
+		logger.Info("The endpoints of default/kubernetes are not kept by this server", "address", k.address)
 		return nil
 	}
-	if err := untilDone(hook, "endpoints of default/kubernetes", k.reconcile); err != nil {
-		return err
-	}
 	go func() {
+		if untilDone(hook, "endpoints of default/kubernetes", k.reconcile) != nil {
+			return
+		}
 		ticker := time.NewTicker(endpointRenewal)
 		defer ticker.Stop()
 		for {
@@ -80,10 +81,15 @@ func (k *kubernetesService) run(hook genericapiserver.PostStartHookContext) erro
 	return nil
 }
 
+// keepsEndpoints: a loopback address is no endpoint, it would mean the pod itself to each pod.
+func (k *kubernetesService) keepsEndpoints() bool {
+	return k.masters != nil && !k.address.IsLoopback()
+}
+
 // stop takes this server out of the endpoints before it stops serving.
 func (k *kubernetesService) stop() error {
 	close(k.done)
-	if k.masters == nil {
+	if !k.keepsEndpoints() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

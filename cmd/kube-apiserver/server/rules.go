@@ -5,6 +5,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"pilotis.dev/api/defaulting"
+	"pilotis.dev/api/validation"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
 
@@ -14,15 +15,19 @@ func rules(allowPrivileged bool) kind.Rules {
 	if !allowPrivileged {
 		policy = privilegedFaults
 	}
+	validator := &validation.Validator{}
 	return kind.Rules{
-		Create:       func(obj runtime.Object) field.ErrorList { return policy(obj) },
-		Update:       func(obj, _ runtime.Object) field.ErrorList { return policy(obj) },
-		StatusUpdate: func(_, _ runtime.Object) field.ErrorList { return nil },
-		Subresource: func(name string, obj, _ runtime.Object) field.ErrorList {
+		Create: func(obj runtime.Object) field.ErrorList { return append(validator.Create(obj), policy(obj)...) },
+		Update: func(obj, old runtime.Object) field.ErrorList {
+			return append(validator.Update(obj, old), policy(obj)...)
+		},
+		StatusUpdate: validation.StatusUpdate,
+		Subresource: func(name string, obj, old runtime.Object) field.ErrorList {
+			errs := validator.Subresource(name, obj, old)
 			if name == "ephemeralcontainers" {
-				return policy(obj)
+				errs = append(errs, policy(obj)...)
 			}
-			return nil
+			return errs
 		},
 	}
 }

@@ -1,0 +1,80 @@
+package smoke
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+)
+
+// applets are the names under which busybox works in the image.
+var applets = []string{"sh", "ls", "cat", "wget", "nc", "sleep", "echo", "nslookup", "hostname", "httpd", "ps", "id", "env", "date", "touch", "mkdir", "rm", "tar", "sed", "grep", "head", "tail", "test", "true", "false"}
+
+// writeImage writes an image archive (the format of docker save) with the machine's static busybox.
+func writeImage(path, name string) error {
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return fmt.Errorf("busybox-static is not installed (make deps): %w", err)
+	}
+	program, err := os.ReadFile(busybox)
+	if err != nil {
+		return err
+	}
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	entry := func(h *tar.Header, data []byte) error {
+		h.Size = int64(len(data))
+		if err := w.WriteHeader(h); err != nil {
+			return err
+		}
+		_, err := w.Write(data)
+		return err
+	}
+	for _, dir := range []string{"bin/", "tmp/", "etc/"} {
+		if err := entry(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o777}, nil); err != nil {
+			return err
+		}
+	}
+	if err := entry(&tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, program); err != nil {
+		return err
+	}
+	for _, a := range applets {
+		if err := entry(&tar.Header{Name: "bin/" + a, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil); err != nil {
+			return err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(layer.Bytes()))
+	config, err := json.Marshal(map[string]any{"architecture": "amd64", "os": "linux", "config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sh"}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest}}})
+	if err != nil {
+		return err
+	}
+	manifest, err := json.Marshal([]map[string]any{{"Config": "config.json", "RepoTags": []string{name}, "Layers": []string{"layer.tar"}}})
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	archive := tar.NewWriter(f)
+	for _, e := range []struct {
+		name string
+		data []byte
+	}{{"config.json", config}, {"layer.tar", layer.Bytes()}, {"manifest.json", manifest}} {
+		if err := archive.WriteHeader(&tar.Header{Name: e.name, Mode: 0o644, Size: int64(len(e.data))}); err != nil {
+			return err
+		}
+		if _, err := archive.Write(e.data); err != nil {
+			return err
+		}
+	}
+	return archive.Close()
+}

@@ -33,6 +33,7 @@ import (
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 
 	"pilotis.dev/cmd/kube-apiserver/auth"
+	"pilotis.dev/cmd/kube-apiserver/auth/noredirect"
 	generatedopenapi "pilotis.dev/cmd/kube-apiserver/generated/openapi"
 	"pilotis.dev/cmd/kube-apiserver/resources/serviceip"
 	"pilotis.dev/pkg/api"
@@ -150,8 +151,28 @@ func (c *config) webhookInitializer() admission.PluginInitializer {
 	return webhookinit.NewPluginInitializer(c.webhookAuth(), c.resolver)
 }
 
+// webhookAuth is how webhooks are connected to: with the server's credentials for them, and without following
+// redirects, by which a webhook could point this server at addresses that only it reaches.
 func (c *config) webhookAuth() webhook.AuthenticationInfoResolverWrapper {
-	return webhook.NewDefaultAuthenticationInfoResolverWrapper(c.proxy, c.generic.EgressSelector, c.generic.LoopbackClientConfig, c.generic.TracerProvider)
+	connect := webhook.NewDefaultAuthenticationInfoResolverWrapper(c.proxy, c.generic.EgressSelector, c.generic.LoopbackClientConfig, c.generic.TracerProvider)
+	return func(delegate webhook.AuthenticationInfoResolver) webhook.AuthenticationInfoResolver {
+		inner := connect(delegate)
+		return &webhook.AuthenticationInfoResolverDelegator{
+			ClientConfigForFunc: func(host string) (*rest.Config, error) { return unredirected(inner.ClientConfigFor(host)) },
+			ClientConfigForServiceFunc: func(name, namespace string, port int) (*rest.Config, error) {
+				return unredirected(inner.ClientConfigForService(name, namespace, port))
+			},
+		}
+	}
+}
+
+func unredirected(config *rest.Config, err error) (*rest.Config, error) {
+	if err != nil {
+		return nil, err
+	}
+	config = rest.CopyConfig(config) // one of them is the loopback client's
+	noredirect.Wrap(config)
+	return config, nil
 }
 
 // serviceResolver finds where a Service is reached; default/kubernetes is this very server.

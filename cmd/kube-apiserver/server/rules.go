@@ -15,7 +15,7 @@ func rules(allowPrivileged bool) kind.Rules {
 	if !allowPrivileged {
 		policy = privilegedFaults
 	}
-	validator := &validation.Validator{}
+	validator := &validation.Validator{Expressions: &lazyExpressions{}}
 	return kind.Rules{
 		Create: func(obj runtime.Object) field.ErrorList { return append(validator.Create(obj), policy(obj)...) },
 		Update: func(obj, old runtime.Object) field.ErrorList {

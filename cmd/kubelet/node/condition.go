@@ -87,10 +87,11 @@ func (m *Manager) setReady(node *v1.Node, now time.Time) {
 			c.Message = "[" + c.Message + "]"
 		}
 	}
+	known := slices.ContainsFunc(node.Status.Conditions, func(c v1.NodeCondition) bool { return c.Type == v1.NodeReady })
 	changed := setCondition(node, c, now)
 	if changed && c.Status == v1.ConditionTrue {
 		m.note(v1.EventTypeNormal, "NodeReady", fmt.Sprintf("Node %s status is now: NodeReady", m.Name))
-	} else if changed {
+	} else if changed && known {
 		m.note(v1.EventTypeNormal, "NodeNotReady", fmt.Sprintf("Node %s status is now: NodeNotReady", m.Name))
 	}
 }

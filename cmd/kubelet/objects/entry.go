@@ -3,12 +3,14 @@ package objects
 import (
 	"context"
 	"sync"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 )
@@ -32,9 +34,15 @@ type entry struct {
 func (s *Store) open(r ref) *entry {
 	ctx, cancel := context.WithCancel(s.ctx)
 	e := &entry{ref: r, users: map[types.UID]struct{}{}, close: cancel, notify: s.notify, synced: make(chan struct{})}
-	reflector := cache.NewReflectorWithOptions(e.source(s), e.expected(), e, cache.ReflectorOptions{Name: "kubelet " + string(r.kind)})
+	reflector := cache.NewReflectorWithOptions(e.source(s), e.expected(), e, cache.ReflectorOptions{Name: "kubelet " + string(r.kind), Backoff: retrySoon()})
 	go reflector.RunWithContext(ctx)
 	return e
+}
+
+// retrySoon begins with short pauses: a pod can reach its node before the Node authorizer has heard that the pod's
+// objects are the node's to read, and that lasts for milliseconds.
+func retrySoon() *wait.Backoff {
+	return &wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 12, Cap: 30 * time.Second}
 }
 
 func (e *entry) expected() runtime.Object {

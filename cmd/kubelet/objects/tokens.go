@@ -8,6 +8,7 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -21,6 +22,9 @@ const (
 	renewAge   = 24 * time.Hour
 	// renewSpread keeps a node's pods from renewing all at once.
 	renewSpread = 10 * time.Second
+	// Pauses between requests that the API server does not allow yet.
+	firstPause = 20 * time.Millisecond
+	mostPause  = time.Second
 )
 
 // Tokens requests and keeps bound service account tokens by what they were asked for.
@@ -61,6 +65,15 @@ func (t *Tokens) Token(ctx context.Context, namespace, account string, tr *authe
 		return kept, nil
 	}
 	fresh, err := t.request(ctx, namespace, account, tr)
+	// See retrySoon: the API server may not know yet that the pod is on this node.
+	for pause := firstPause; apierrors.IsForbidden(err) && pause < mostPause; pause *= 2 {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+		fresh, err = t.request(ctx, namespace, account, tr)
+	}
 	if err != nil {
 		if kept != nil && t.clock.Now().Before(kept.Status.ExpirationTimestamp.Time) {
 			klog.FromContext(ctx).Error(err, "Renewing a service account token failed, the present one serves on", "namespace", namespace, "serviceAccount", account)

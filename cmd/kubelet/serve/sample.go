@@ -55,6 +55,9 @@ func (s *Server) take(ctx context.Context) (sample, error) {
 		}
 		p.pod = byUID[p.uid]
 		for _, c := range p.stats.Containers {
+			if c.GetCpu() == nil {
+				continue // it has ended
+			}
 			p.containers = append(p.containers, newContainerSample(p.pod, c))
 		}
 		slices.SortFunc(p.containers, func(a, b containerSample) int { return strings.Compare(a.name, b.name) })

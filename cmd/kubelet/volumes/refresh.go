@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -18,6 +19,31 @@ const (
 
 // Changed says that an object the pod refers to, or the pod itself, changed: its files are written anew.
 func (m *Manager) Changed(uid types.UID) { m.queue.Add(uid) }
+
+// PodChanged says that the pod itself changed: what its downward API volumes show of it is written anew.
+func (m *Manager) PodChanged(pod *v1.Pod) {
+	for i := range pod.Spec.Volumes {
+		if showsPod(&pod.Spec.Volumes[i]) {
+			m.queue.Add(pod.UID)
+			return
+		}
+	}
+}
+
+// showsPod reports whether the volume has files of labels or annotations, which can change.
+func showsPod(v *v1.Volume) bool {
+	changing := func(items []v1.DownwardAPIVolumeFile) bool {
+		return slices.ContainsFunc(items, func(f v1.DownwardAPIVolumeFile) bool {
+			return f.ResourceFieldRef != nil || f.FieldRef != nil && f.FieldRef.FieldPath != "metadata.namespace" && f.FieldRef.FieldPath != "metadata.name" && f.FieldRef.FieldPath != "metadata.uid"
+		})
+	}
+	if v.DownwardAPI != nil {
+		return changing(v.DownwardAPI.Items)
+	}
+	return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(p v1.VolumeProjection) bool {
+		return p.DownwardAPI != nil && changing(p.DownwardAPI.Items)
+	})
+}
 
 // Run keeps the content of live volumes up to date and removes what pods left that are gone, until ctx ends.
 func (m *Manager) Run(ctx context.Context) {

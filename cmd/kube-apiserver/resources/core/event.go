@@ -1,14 +1,18 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 
@@ -24,6 +28,7 @@ func Events() *kind.Kind[*corev1.Event] {
 		NewList:        func() runtime.Object { return &corev1.EventList{} },
 		CreateOnUpdate: true,
 		Dependents:     rest.Unsupported,
+		ValidateCreate: newEventFaults,
 		Select:         selectEvent,
 		Configure: func(store *genericregistry.Store, env *kind.Env) error {
 			ttl := uint64(env.EventTTL / time.Second)
@@ -54,6 +59,15 @@ func Events() *kind.Kind[*corev1.Event] {
 			),
 		),
 	}
+}
+
+// newEventFaults: events.k8s.io takes no events of the old generation, which have no eventTime (KEP-383).
+func newEventFaults(ctx context.Context, e *corev1.Event) field.ErrorList {
+	info, ok := request.RequestInfoFrom(ctx)
+	if ok && info.APIGroup == eventsv1.GroupName && e.EventTime.IsZero() {
+		return field.ErrorList{field.Required(field.NewPath("eventTime"), "")}
+	}
+	return nil
 }
 
 func selectEvent(e *corev1.Event, set fields.Set) {

@@ -85,7 +85,12 @@ func (o *Options) Enabled() []string {
 // ApplyTo makes the chain and sets it in c; c's authorizer must be set already. extra hand plugins what only the
 // server has, such as how webhooks are reached.
 func (o *Options) ApplyTo(c *genericapiserver.Config, in informers.SharedInformerFactory, client kubernetes.Interface, dyn dynamic.Interface, extra ...admission.PluginInitializer) error {
-	if err := o.generic.ApplyTo(c, in, client, dyn, c.FeatureGate, c.EffectiveVersion, append(extra, wiring{})...); err != nil {
+	manifests, err := newStaticManifests()
+	if err != nil {
+		return err
+	}
+	extra = append(extra, wiring{manifests: manifests.loaders()})
+	if err := o.generic.ApplyTo(c, in, client, dyn, c.FeatureGate, c.EffectiveVersion, extra...); err != nil {
 		return fmt.Errorf("admission: %w", err)
 	}
 	return nil

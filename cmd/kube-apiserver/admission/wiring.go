@@ -10,15 +10,18 @@ import (
 )
 
 // wiring hands plugins what no initializer of k8s.io/apiserver knows.
-type wiring struct{}
+type wiring struct{ manifests *initializer.ManifestLoaders }
 
 // Initialize implements admission.PluginInitializer.
-func (wiring) Initialize(plugin admission.Interface) {
+func (w wiring) Initialize(plugin admission.Interface) {
 	if p, ok := plugin.(initializer.WantsQuotaConfiguration); ok {
 		p.SetQuotaConfiguration(quota.NewConfiguration(nil, clock.RealClock{}))
 	}
 	if p, ok := plugin.(initializer.WantsExcludedAdmissionResources); ok {
 		p.SetExcludedAdmissionResources(excluded())
+	}
+	if p, ok := plugin.(initializer.WantsManifestLoaders); ok {
+		p.SetManifestLoaders(w.manifests)
 	}
 }
 

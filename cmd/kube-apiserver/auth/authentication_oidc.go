@@ -72,7 +72,7 @@ func (o *AuthenticationOptions) openIDConnect(ctx context.Context, in Authentica
 		metrics.RegisterMetrics()
 		metrics.RecordAuthenticationConfigLastConfigInfo(in.APIServerID, string(data))
 		c.runs = append(c.runs, func(run context.Context) {
-			watchFile(run, o.ConfigFile, data, func(data []byte) { p.reload(ctx, run, data) })
+			watchFile(run, o.ConfigFile, data, func(data []byte) bool { return p.reload(ctx, run, data) })
 		})
 	}
 	return nil
@@ -126,18 +126,19 @@ func (o *AuthenticationOptions) providers(ctx context.Context, in Authentication
 }
 
 // reload takes the new content over when it is valid and its providers answer; else the former stays.
-func (p *openIDs) reload(life, run context.Context, data []byte) {
+func (p *openIDs) reload(life, run context.Context, data []byte) bool {
 	logger := klog.FromContext(run)
 	next, err := p.next(life, run, data)
 	if err != nil {
 		logger.Error(err, "Kept the former authentication configuration", "file", p.file)
 		metrics.RecordAuthenticationConfigAutomaticReloadFailure(p.serverID)
-		return
+		return false
 	}
 	former := p.current.Swap(next)
 	logger.Info("Reloaded the authentication configuration", "file", p.file)
 	metrics.RecordAuthenticationConfigAutomaticReloadSuccess(p.serverID, string(data))
 	time.AfterFunc(drainWait, former.stop)
+	return true
 }
 
 func (p *openIDs) next(life, run context.Context, data []byte) (*providers, error) {

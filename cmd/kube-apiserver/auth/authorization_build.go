@@ -119,7 +119,7 @@ func (o *AuthorizationOptions) Build(in AuthorizationInputs) (*Authorization, er
 		configmetrics.RegisterMetrics()
 		configmetrics.RecordAuthorizationConfigLastConfigInfo(in.APIServerID, string(data))
 		out.Run = func(ctx context.Context) {
-			watchFile(ctx, o.ConfigFile, data, func(data []byte) { r.reload(ctx, data) })
+			watchFile(ctx, o.ConfigFile, data, func(data []byte) bool { return r.reload(ctx, data) })
 		}
 	}
 	out.Guard = rbac.NewGuard(out.Authorizer, b.resolver)
@@ -291,17 +291,18 @@ func (r *reloading) RulesFor(ctx context.Context, u user.Info, namespace string)
 
 // reload takes a valid new file over; else the former stays. Webhooks may come and go, other authorizers not: they
 // depend on what was started with the server.
-func (r *reloading) reload(ctx context.Context, data []byte) {
+func (r *reloading) reload(ctx context.Context, data []byte) bool {
 	logger := klog.FromContext(ctx)
 	next, err := r.next(data)
 	if err != nil {
 		logger.Error(err, "Kept the former authorization configuration", "file", r.file)
 		configmetrics.RecordAuthorizationConfigAutomaticReloadFailure(r.serverID)
-		return
+		return false
 	}
 	r.current.Store(next)
 	logger.Info("Reloaded the authorization configuration", "file", r.file)
 	configmetrics.RecordAuthorizationConfigAutomaticReloadSuccess(r.serverID, string(data))
+	return true
 }
 
 func (r *reloading) next(data []byte) (*handler, error) {

@@ -281,7 +281,7 @@ func TestWatchFileSeesReplacement(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		watchFile(ctx, file, []byte("one"), func(data []byte) { seen <- string(data) })
+		watchFile(ctx, file, []byte("one"), func(data []byte) bool { seen <- string(data); return true })
 	}()
 	// Replaced until noticed: the watch may begin after the first one.
 	next := filepath.Join(filepath.Dir(file), "next")

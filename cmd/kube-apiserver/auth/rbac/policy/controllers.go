@@ -89,6 +89,7 @@ func workloads() []controller {
 			allow(read, appsGroup, "statefulsets"),
 			allow("update", appsGroup, "statefulsets/status,statefulsets/finalizers"),
 			allow("get,create,delete,update,patch", core, "pods"),
+			allow("update", core, "pods/finalizers"),
 			allow("get,create,delete,update,patch,list,watch", appsGroup, "controllerrevisions"),
 			allow("get,create", core, "persistentvolumeclaims"),
 			allow("list,watch,update,delete", core, "persistentvolumeclaims"),

@@ -1,11 +1,11 @@
 package core
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
-
-	"context"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )

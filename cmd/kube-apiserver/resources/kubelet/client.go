@@ -42,7 +42,7 @@ type Client struct {
 
 // NewClient returns a client; the certificate files must be readable.
 func NewClient(c Config) (*Client, error) {
-	make := func(insecure bool) (http.RoundTripper, error) {
+	connect := func(insecure bool) (http.RoundTripper, error) {
 		tc := &transport.Config{TLS: transport.TLSConfig{
 			CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile, ReloadTLSFiles: true, ReloadCAFiles: true,
 			// Kubelets upgrade connections (exec, port forwarding), which is a matter of HTTP/1.1.
@@ -58,11 +58,11 @@ func NewClient(c Config) (*Client, error) {
 		tc.DialHolder = &transport.DialHolder{Dial: dial}
 		return transport.New(tc)
 	}
-	secure, err := make(false)
+	secure, err := connect(false)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificates towards kubelets (--kubelet-client-certificate, --kubelet-client-key, --kubelet-certificate-authority): %w", err)
 	}
-	insecure, err := make(true)
+	insecure, err := connect(true)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificates towards kubelets (--kubelet-client-certificate, --kubelet-client-key): %w", err)
 	}

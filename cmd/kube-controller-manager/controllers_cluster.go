@@ -11,6 +11,8 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/controllers/accounts"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/bootstraptokens"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/csr"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/garbagecollector"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/namespace"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/nodeipam"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/nodelifecycle"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/slices"
@@ -43,6 +45,24 @@ func cluster() []Row {
 					return nil, fmt.Errorf("--root-ca-file: %w", err)
 				}
 				return accounts.NewRootCA(env.Informers, env.Client, ca), nil
+			},
+		},
+		{
+			Name: "namespace-controller", Aliases: []string{"namespace"},
+			Reads: []string{"namespaces", "*.*"}, Writes: []string{"update namespaces/finalize", "update namespaces/status", "delete namespaces", "delete,deletecollection *.*"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return namespace.New(env.Informers.Core().V1().Namespaces(), env.Client, env.Metadata, env.Discovery, int(env.Config.NamespaceController.ConcurrentNamespaceSyncs)), nil
+			},
+		},
+		{
+			Name: "garbage-collector-controller", Aliases: []string{"garbagecollector"}, ServiceAccount: "generic-garbage-collector",
+			Reads: []string{"*.*"}, Writes: []string{"patch,update,delete *.*", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				c := env.Config.GarbageCollectorController
+				if !*c.EnableGarbageCollector {
+					return nil, nil
+				}
+				return garbagecollector.New(env.Metadata, env.Discovery, env.Mapper, env.Recorder("garbage-collector-controller"), int(c.ConcurrentGCSyncs)), nil
 			},
 		},
 		{

@@ -78,7 +78,11 @@ func Load(ctx context.Context, a Access) (*Credentials, error) {
 		return nil, fmt.Errorf("--kubeconfig %s: %w", a.Kubeconfig, err)
 	}
 	c := &Credentials{tracker: connrotation.NewConnectionTracker()}
-	if !missing && (a.Bootstrap == "" || stillValid(own)) {
+	fault := fmt.Errorf("it does not exist: %w", os.ErrNotExist)
+	if !missing {
+		fault = usableCredential(own)
+	}
+	if fault == nil {
 		if !a.Rotate || !hasCertificate(own) {
 			c.Config = rest.CopyConfig(own)
 			c.dialer(c.Config)
@@ -88,11 +92,11 @@ func Load(ctx context.Context, a Access) (*Credentials, error) {
 		return c.rotating(ctx, a, own, own)
 	}
 	if a.Bootstrap == "" {
-		return nil, fmt.Errorf("--kubeconfig %s does not exist and --bootstrap-kubeconfig is not set", a.Kubeconfig)
+		return nil, fmt.Errorf("--kubeconfig %s: %w; --bootstrap-kubeconfig is not set", a.Kubeconfig, fault)
 	}
 	bootstrap, err := readKubeconfig(a.Bootstrap)
 	if err != nil {
-		return nil, fmt.Errorf("unable to load bootstrap kubeconfig: %w", err)
+		return nil, fmt.Errorf("--kubeconfig %s: %w; unable to load bootstrap kubeconfig: %w", a.Kubeconfig, fault, err)
 	}
 	return c.rotating(ctx, a, bootstrap, nil)
 }
@@ -114,21 +118,30 @@ func hasCertificate(c *rest.Config) bool {
 	return c.CertFile != "" || len(c.CertData) > 0
 }
 
-// stillValid reports whether the configuration has a credential that has not expired.
-func stillValid(c *rest.Config) bool {
+// usableCredential says why the configuration's credential cannot be used; nil: it can.
+func usableCredential(c *rest.Config) error {
 	copied := rest.CopyConfig(c)
 	if err := rest.LoadTLSFiles(copied); err != nil {
-		return false
+		return fmt.Errorf("its client certificate cannot be read: %w", err)
 	}
 	if len(copied.CertData) == 0 {
-		return copied.BearerToken != "" || copied.BearerTokenFile != "" || copied.Username != "" || copied.ExecProvider != nil || copied.AuthProvider != nil
+		if copied.BearerToken != "" || copied.BearerTokenFile != "" || copied.Username != "" || copied.ExecProvider != nil || copied.AuthProvider != nil {
+			return nil
+		}
+		return errors.New("it has no credential")
 	}
 	pair, err := tls.X509KeyPair(copied.CertData, copied.KeyData)
-	if err != nil || len(pair.Certificate) == 0 {
-		return false
+	if err != nil {
+		return fmt.Errorf("its client certificate and key: %w", err)
 	}
 	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	return err == nil && time.Now().Before(leaf.NotAfter)
+	if err != nil {
+		return fmt.Errorf("its client certificate: %w", err)
+	}
+	if time.Now().After(leaf.NotAfter) {
+		return fmt.Errorf("its client certificate %s expired at %s", c.CertFile, leaf.NotAfter.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // rotating makes a configuration whose certificate comes from the store that a certificate manager keeps. first is the

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 
-	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 )
@@ -25,14 +24,14 @@ func (s *Server) Handler() http.Handler {
 			})
 		}
 	}
-	return recovered(s.authorized(mux))
+	return recovered(s.metrics.counted("readwrite", s.authorized(mux)))
 }
 
 // readOnly is what the unprotected port shows.
 func (s *Server) readOnly() http.Handler {
 	mux := http.NewServeMux()
 	s.installReading(mux)
-	return recovered(mux)
+	return recovered(s.metrics.counted("readonly", mux))
 }
 
 func (s *Server) installReading(mux *http.ServeMux) {
@@ -42,7 +41,7 @@ func (s *Server) installReading(mux *http.ServeMux) {
 	mux.HandleFunc("GET /pods", s.pods)
 	mux.HandleFunc("GET /stats/summary", s.summary)
 	mux.HandleFunc("POST /stats/summary", s.summary)
-	mux.Handle("GET /metrics", legacyregistry.Handler())
+	mux.Handle("GET /metrics", s.metrics.handler())
 	mux.Handle("GET /metrics/resource", s.resourceMetrics())
 	mux.Handle("GET /metrics/cadvisor", s.containerMetrics())
 	if s.ProbeMetrics != nil {

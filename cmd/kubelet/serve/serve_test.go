@@ -286,6 +286,7 @@ func TestMetrics(t *testing.T) {
 			`pod_memory_working_set_bytes{namespace="ns",pod="web"} 4096 1700000000000`,
 			`resource_scrape_error 0`, `node_cpu_usage_seconds_total `,
 		},
+		"/metrics": {`kubelet_node_name{node="n1"} 1`, `kubelet_running_containers{container_state="running"} 1`, `kubelet_http_inflight_requests{long_running="false",method="GET",path="metrics",server_type="readwrite"} 1`},
 		"/metrics/cadvisor": {
 			`container_cpu_usage_seconds_total{container="app",cpu="total",id="/kubepods/podu1/c1",image="img",name="c1",namespace="ns",pod="web"} 2 1700000000000`,
 			`container_network_receive_bytes_total{container="",id="/kubepods/podu1",image="",interface="eth0",name="",namespace="ns",pod="web"} 1 1700000000000`,

@@ -72,7 +72,8 @@ type Auth struct {
 // Server is the kubelet's API.
 type Server struct {
 	Config
-	usage *usageTracker
+	usage   *usageTracker
+	metrics *ownMetrics
 }
 
 // New returns a server that does not listen yet.
@@ -83,7 +84,9 @@ func New(c Config) *Server {
 	if c.Health == nil {
 		c.Health = func() error { return nil }
 	}
-	return &Server{Config: c, usage: newUsageTracker()}
+	s := &Server{Config: c, usage: newUsageTracker()}
+	s.metrics = newOwnMetrics(s)
+	return s
 }
 
 const (

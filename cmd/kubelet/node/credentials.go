@@ -72,16 +72,11 @@ func (c *Credentials) Ready() bool { return c.manager == nil || c.manager.Curren
 // Load reads the kubeconfig, or prepares to get one with the bootstrap credential. Nothing is asked of the API server
 // before Run: static pods, the API server itself perhaps, start first.
 func Load(ctx context.Context, a Access) (*Credentials, error) {
-	own, err := readKubeconfig(a.Kubeconfig)
-	missing := errors.Is(err, os.ErrNotExist)
-	if err != nil && !missing {
-		return nil, fmt.Errorf("--kubeconfig %s: %w", a.Kubeconfig, err)
-	}
-	c := &Credentials{tracker: connrotation.NewConnectionTracker()}
-	fault := fmt.Errorf("it does not exist: %w", os.ErrNotExist)
-	if !missing {
+	own, fault := readKubeconfig(a.Kubeconfig)
+	if fault == nil {
 		fault = usableCredential(own)
 	}
+	c := &Credentials{tracker: connrotation.NewConnectionTracker()}
 	if fault == nil {
 		if !a.Rotate || !hasCertificate(own) {
 			c.Config = rest.CopyConfig(own)
@@ -98,6 +93,7 @@ func Load(ctx context.Context, a Access) (*Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--kubeconfig %s: %w; unable to load bootstrap kubeconfig: %w", a.Kubeconfig, fault, err)
 	}
+	klog.FromContext(ctx).Info("Asking for a client certificate with the bootstrap credential", "bootstrapKubeconfig", a.Bootstrap, "reason", fault.Error())
 	return c.rotating(ctx, a, bootstrap, nil)
 }
 

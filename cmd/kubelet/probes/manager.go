@@ -110,13 +110,14 @@ func (m *Manager) RemovePod(uid types.UID) {
 // UpdateStatus says which containers run: statuses are those of all containers, init containers included. OnChange
 // follows when a container has just become ready or started because it has no probe that says otherwise.
 func (m *Manager) UpdateStatus(uid types.UID, statuses []v1.ContainerStatus, podIP string) {
-	if m.update(uid, statuses, podIP) && m.OnChange != nil {
+	if m.Observe(uid, statuses, podIP) && m.OnChange != nil {
 		m.OnChange(uid)
 	}
 }
 
-// update reports whether an answer of Started or Ready is another than before.
-func (m *Manager) update(uid types.UID, statuses []v1.ContainerStatus, podIP string) (changed bool) {
+// Observe is UpdateStatus for a caller that asks Ready and Started again by itself when it reports that their answers
+// may have changed.
+func (m *Manager) Observe(uid types.UID, statuses []v1.ContainerStatus, podIP string) (changed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.pods[uid]

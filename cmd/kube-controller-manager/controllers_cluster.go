@@ -10,11 +10,15 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/app"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/accounts"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/bootstraptokens"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/clusterroleaggregation"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/csr"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/endpoints"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/garbagecollector"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/namespace"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/nodeipam"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/nodelifecycle"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/podgc"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/resourcequota"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/slices"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/tainteviction"
 
@@ -63,6 +67,36 @@ func cluster() []Row {
 					return nil, nil
 				}
 				return garbagecollector.New(env.Metadata, env.Discovery, env.Mapper, env.Recorder("garbage-collector-controller"), int(c.ConcurrentGCSyncs)), nil
+			},
+		},
+		{
+			Name: "pod-garbage-collector-controller", Aliases: []string{"podgc"}, ServiceAccount: "pod-garbage-collector",
+			Reads: []string{"pods", "nodes"}, Writes: []string{"delete pods", "patch pods/status"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return podgc.New(env.Informers, env.Client, int(env.Config.PodGCController.TerminatedPodGCThreshold)), nil
+			},
+		},
+		{
+			Name: "clusterrole-aggregation-controller", Aliases: []string{"clusterrole-aggregation"},
+			Reads: []string{"clusterroles.rbac.authorization.k8s.io"}, Writes: []string{"escalate,patch,update clusterroles.rbac.authorization.k8s.io"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return clusterroleaggregation.New(env.Informers.Rbac().V1().ClusterRoles(), env.Client), nil
+			},
+		},
+		{
+			Name: "endpoints-controller", Aliases: []string{"endpoint"}, ServiceAccount: "endpoint-controller",
+			Reads: []string{"services", "pods", "endpoints"}, Writes: []string{"create,update,delete endpoints", "create endpoints/restricted", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return endpoints.New(env.Informers, env.Client, int(env.Config.EndpointController.ConcurrentEndpointSyncs)), nil
+			},
+		},
+		{
+			Name: "resourcequota-controller", Aliases: []string{"resourcequota"},
+			Reads: []string{"*.*"}, Writes: []string{"update resourcequotas/status", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				c := env.Config.ResourceQuotaController
+				return resourcequota.New(resourcequota.Config{Informers: env.Informers, Client: env.Client, Metadata: env.Metadata, Mapper: env.Mapper,
+					Workers: int(c.ConcurrentResourceQuotaSyncs), Resync: c.ResourceQuotaSyncPeriod.Duration}), nil
 			},
 		},
 		{

@@ -1,0 +1,21 @@
+package endpoints
+
+import (
+	"testing"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+func TestForSortsAddressesByReadiness(t *testing.T) {
+	pod := func(name, ip string, ready v1.ConditionStatus) *v1.Pod {
+		return &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.PodSpec{Containers: []v1.Container{{Ports: []v1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}},
+			Status: v1.PodStatus{PodIPs: []v1.PodIP{{IP: ip}}, Conditions: []v1.PodCondition{{Type: v1.PodReady, Status: ready}}}}
+	}
+	svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: v1.ServiceSpec{Ports: []v1.ServicePort{{Port: 80, TargetPort: intstr.FromString("http")}}}}
+	e := For(svc, []*v1.Pod{pod("b", "10.0.0.2", v1.ConditionFalse), pod("a", "10.0.0.1", v1.ConditionTrue), pod("c", "127.0.0.1", v1.ConditionTrue)})
+	if len(e.Subsets) != 1 || len(e.Subsets[0].Addresses) != 1 || e.Subsets[0].Addresses[0].IP != "10.0.0.1" || len(e.Subsets[0].NotReadyAddresses) != 1 || e.Subsets[0].Ports[0].Port != 8080 {
+		t.Errorf("subsets %+v", e.Subsets)
+	}
+}

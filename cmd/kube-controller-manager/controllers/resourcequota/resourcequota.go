@@ -1,0 +1,152 @@
+// Package resourcequota counts what namespaces use of their quotas.
+package resourcequota
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	quotav1 "k8s.io/apiserver/pkg/quota/v1"
+	"k8s.io/apiserver/pkg/quota/v1/generic"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"pilotis.dev/pkg/quota"
+	"pilotis.dev/pkg/reconcile"
+)
+
+// Config of the controller.
+type Config struct {
+	Informers informers.SharedInformerFactory
+	Client    kubernetes.Interface
+	Metadata  metadata.Interface
+	Mapper    meta.RESTMapper
+	Workers   int
+	Resync    time.Duration
+}
+
+// New returns the controller; its keys are quotas.
+func New(c Config) *reconcile.Controller {
+	quotas := c.Informers.Core().V1().ResourceQuotas()
+	configuration := quota.NewConfiguration(c.list, clock.RealClock{})
+	r := reconcile.New("resourcequota_primary", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
+		q, err := quotas.Lister().ResourceQuotas(key.Namespace).Get(key.Name)
+		if err != nil {
+			if apierrors.IsNotFound(err) {
+				err = nil
+			}
+			return reconcile.Result{}, err
+		}
+		used, err := quotav1.CalculateUsage(q.Namespace, q.Spec.Scopes, q.Spec.Hard, c.registry(configuration, q), q.Spec.ScopeSelector)
+		if err != nil && len(used) == 0 {
+			return reconcile.Result{}, err
+		}
+		status := v1.ResourceQuotaStatus{Hard: q.Spec.Hard, Used: quotav1.Mask(used, quotav1.ResourceNames(q.Spec.Hard))}
+		if !equality.Semantic.DeepEqual(status, q.Status) {
+			update := q.DeepCopy()
+			update.Status = status
+			if _, err := c.Client.CoreV1().ResourceQuotas(q.Namespace).UpdateStatus(ctx, update, metav1.UpdateOptions{}); err != nil {
+				return reconcile.Result{}, err
+			}
+		}
+		return reconcile.Result{RequeueAfter: c.Resync}, err
+	}), reconcile.Options{Workers: c.Workers})
+	r.Watch(quotas.Informer(), func(obj any) []reconcile.Key {
+		if q, ok := obj.(*v1.ResourceQuota); ok {
+			return []reconcile.Key{{Namespace: q.Namespace, Name: q.Name}}
+		}
+		return nil
+	})
+	// What admission counted up goes down again when objects end.
+	inNamespace := func(obj any) []reconcile.Key {
+		o, err := meta.Accessor(obj)
+		if err != nil {
+			return nil
+		}
+		all, err := quotas.Lister().ResourceQuotas(o.GetNamespace()).List(labels.Everything())
+		if err != nil {
+			return nil
+		}
+		var keys []reconcile.Key
+		for _, q := range all {
+			keys = append(keys, reconcile.Key{Namespace: q.Namespace, Name: q.Name})
+		}
+		return keys
+	}
+	for _, i := range c.counted() {
+		r.Watch(i, inNamespace)
+	}
+	return r
+}
+
+// counted are the informers of the kinds that most quotas name.
+func (c Config) counted() map[schema.GroupVersionResource]cache.SharedIndexInformer {
+	core := c.Informers.Core().V1()
+	v := func(resource string) schema.GroupVersionResource { return v1.SchemeGroupVersion.WithResource(resource) }
+	return map[schema.GroupVersionResource]cache.SharedIndexInformer{
+		v("pods"): core.Pods().Informer(), v("services"): core.Services().Informer(), v("persistentvolumeclaims"): core.PersistentVolumeClaims().Informer(),
+		v("configmaps"): core.ConfigMaps().Informer(), v("secrets"): core.Secrets().Informer(), v("replicationcontrollers"): core.ReplicationControllers().Informer(),
+		v("resourcequotas"): core.ResourceQuotas().Informer(),
+	}
+}
+
+// list reads a kind from its informer, or asks the server for the objects' metadata, which is enough to count them.
+func (c Config) list(resource schema.GroupVersionResource, namespace string) ([]runtime.Object, error) {
+	if informer := c.counted()[resource]; informer != nil {
+		generic, err := c.Informers.ForResource(resource)
+		if err != nil {
+			return nil, err
+		}
+		return generic.Lister().ByNamespace(namespace).List(labels.Everything())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	found, err := c.Metadata.Resource(resource).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var out []runtime.Object
+	for i := range found.Items {
+		out = append(out, &found.Items[i])
+	}
+	return out, nil
+}
+
+// registry adds counters for the quota's names of the form count/<resource>.<group> that nobody else counts.
+func (c Config) registry(configuration quotav1.Configuration, q *v1.ResourceQuota) quotav1.Registry {
+	evaluators := append([]quotav1.Evaluator{}, configuration.Evaluators()...)
+	for name := range q.Spec.Hard {
+		counted, ok := strings.CutPrefix(string(name), "count/")
+		if !ok || matched(evaluators, name) {
+			continue
+		}
+		gr := schema.ParseGroupResource(counted)
+		gvr, err := c.Mapper.ResourceFor(gr.WithVersion(""))
+		if err != nil {
+			continue // no such kind: nothing of it is used
+		}
+		evaluators = append(evaluators, generic.NewObjectCountEvaluator(gr, func(namespace string) ([]runtime.Object, error) { return c.list(gvr, namespace) }, ""))
+	}
+	return generic.NewRegistry(evaluators)
+}
+
+func matched(evaluators []quotav1.Evaluator, name v1.ResourceName) bool {
+	for _, e := range evaluators {
+		if len(e.MatchingResources([]v1.ResourceName{name})) > 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -22,12 +22,13 @@ type Builder struct {
 	Log  io.Writer // one line a program that is built
 }
 
-// Build builds the programs named, or all of them when names is empty.
+// Build builds the programs and tools named, or all programs when names is empty.
 func (b Builder) Build(ctx context.Context, names ...string) error {
-	for _, bin := range All {
-		if len(names) > 0 && !slices.Contains(names, bin.Name) {
-			continue
-		}
+	wanted := All
+	if len(names) > 0 {
+		wanted = slices.DeleteFunc(slices.Concat(All, Tools), func(bin Binary) bool { return !slices.Contains(names, bin.Name) })
+	}
+	for _, bin := range wanted {
 		if err := b.build(ctx, bin); err != nil {
 			return err
 		}

@@ -48,3 +48,8 @@ var All = []Binary{
 	thirdParty("cni", "cni/bandwidth", "github.com/containernetworking/plugins/plugins/meta/bandwidth"),
 	thirdParty("coredns", "coredns", "."),
 }
+
+// Tools are programs that tests use; they are built when they are named.
+var Tools = []Binary{
+	thirdParty("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,7 +100,7 @@ func TestDiffersIgnoresHeartbeats(t *testing.T) {
 // fakeRuntime answers as the test sets it.
 type fakeRuntime struct {
 	internalapi.RuntimeService
-	networkReady bool
+	networkReady atomic.Bool
 }
 
 func (f *fakeRuntime) Version(context.Context, string) (*runtimeapi.VersionResponse, error) {
@@ -109,7 +110,7 @@ func (f *fakeRuntime) Version(context.Context, string) (*runtimeapi.VersionRespo
 func (f *fakeRuntime) Status(context.Context, bool) (*runtimeapi.StatusResponse, error) {
 	return &runtimeapi.StatusResponse{Status: &runtimeapi.RuntimeStatus{Conditions: []*runtimeapi.RuntimeCondition{
 		{Type: runtimeapi.RuntimeReady, Status: true},
-		{Type: runtimeapi.NetworkReady, Status: f.networkReady, Reason: "NetworkPluginNotReady", Message: "Network plugin returns error: cni plugin not initialized"},
+		{Type: runtimeapi.NetworkReady, Status: f.networkReady.Load(), Reason: "NetworkPluginNotReady", Message: "Network plugin returns error: cni plugin not initialized"},
 	}}}, nil
 }
 
@@ -222,7 +223,7 @@ func TestNodeLifeStory(t *testing.T) {
 			t.Errorf("lease %v, %v", lease, err)
 		}
 
-		runtime.networkReady = true
+		runtime.networkReady.Store(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if c := conditionOf(t, nodeOf(t, client), v1.NodeReady); c.Status != v1.ConditionTrue || c.Reason != "KubeletReady" || c.Message != "kubelet is posting ready status" {

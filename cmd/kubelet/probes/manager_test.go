@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +36,12 @@ func (h *fakeHealth) set(name string, exit int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.exit[name] = exit
+}
+
+func (h *fakeHealth) count(name string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.calls[name])
 }
 
 func (h *fakeHealth) exec(_ context.Context, _ string, cmd []string, _ time.Duration) ([]byte, int, error) {
@@ -82,7 +89,7 @@ func TestReadinessFollowsItsThresholds(t *testing.T) {
 		func(m *Manager, h *fakeHealth, after func(time.Duration)) {
 			expectReady(t, m, false, "before the first probe")
 			after(4 * time.Second)
-			if len(h.calls["r"]) != 0 {
+			if h.count("r") != 0 {
 				t.Error("probed within initialDelaySeconds")
 			}
 			after(2 * time.Second)
@@ -118,9 +125,9 @@ func TestLivenessFailsOnceThresholdIsReachedAndRestsUntilTheNextLife(t *testing.
 			if !bad || reason != "Container app failed liveness probe, will be restarted" {
 				t.Errorf("after three failures: %q, %v", reason, bad)
 			}
-			calls := len(h.calls["l"])
+			calls := h.count("l")
 			after(10 * time.Second)
-			if len(h.calls["l"]) != calls {
+			if h.count("l") != calls {
 				t.Error("probed on although the container is to be restarted")
 			}
 			m.UpdateStatus("u1", running("containerd://two"), "10.0.0.1")
@@ -142,7 +149,7 @@ func TestStartupHoldsTheOthersBack(t *testing.T) {
 	}, func(m *Manager, h *fakeHealth, after func(time.Duration)) {
 		h.set("s", 1)
 		after(5 * time.Second)
-		if len(h.calls["l"])+len(h.calls["r"]) != 0 || m.Started("u1", "app") {
+		if h.count("l")+h.count("r") != 0 || m.Started("u1", "app") {
 			t.Error("liveness or readiness probed before the startup probe succeeded")
 		}
 		h.set("s", 0)
@@ -151,9 +158,9 @@ func TestStartupHoldsTheOthersBack(t *testing.T) {
 			t.Error("not started after the startup probe succeeded")
 		}
 		expectReady(t, m, true, "at once after start")
-		calls := len(h.calls["s"])
+		calls := h.count("s")
 		after(5 * time.Second)
-		if len(h.calls["s"]) != calls {
+		if h.count("s") != calls {
 			t.Error("the startup probe runs on after it succeeded")
 		}
 	})
@@ -237,8 +244,8 @@ func TestRestartedKubeletKeepsReadiness(t *testing.T) {
 func TestChangesAreToldOnceAndStoppedContainersAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHealth()
-		var told int
-		m := New(Config{Exec: h.exec, Recorder: record.NewFakeRecorder(100), OnChange: func(types.UID) { told++ }})
+		var told atomic.Int32
+		m := New(Config{Exec: h.exec, Recorder: record.NewFakeRecorder(100), OnChange: func(types.UID) { told.Add(1) }})
 		m.AddPod(podWith(v1.Container{ReadinessProbe: &v1.Probe{ProbeHandler: command("r"), PeriodSeconds: 1}}))
 		if _, known := m.Ready("other", "app"); known {
 			t.Error("an unknown pod is known")
@@ -246,15 +253,15 @@ func TestChangesAreToldOnceAndStoppedContainersAreForgotten(t *testing.T) {
 		m.UpdateStatus("u1", running("containerd://one"), "10.0.0.1")
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if told != 2 { // it has started, and is ready
-			t.Errorf("told %d times of two changes", told)
+		if told.Load() != 2 { // it has started, and is ready
+			t.Errorf("told %d times of two changes", told.Load())
 		}
 		m.UpdateStatus("u1", []v1.ContainerStatus{{Name: "app", ContainerID: "containerd://one", State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{}}}}, "10.0.0.1")
 		expectReady(t, m, false, "an ended container")
-		calls := len(h.calls["r"])
+		calls := h.count("r")
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if len(h.calls["r"]) != calls {
+		if h.count("r") != calls {
 			t.Error("an ended container is probed")
 		}
 		m.RemovePod("u1")

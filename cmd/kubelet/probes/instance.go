@@ -79,7 +79,12 @@ func (m *Manager) begin(p *podProbes, c *v1.Container, s v1.ContainerStatus) *in
 	if p.quiet {
 		silence()
 	}
-	before := p.seeded[s.ContainerID]
+	before, known := p.seeded[s.ContainerID]
+	if !known && isStatic(p.pod) && i.began.Before(m.born) {
+		// A static pod comes without a status; what an earlier kubelet ran is taken for healthy until probes say
+		// otherwise, so that the control plane does not become unready by a kubelet's restart.
+		before = seed{ready: true, started: true}
+	}
 	for _, k := range []Kind{Startup, Liveness, Readiness} {
 		spec := k.of(c)
 		known := spec == nil || k == Liveness || (k == Startup && before.started) || (k == Readiness && before.ready)
@@ -97,6 +102,12 @@ func (m *Manager) begin(p *podProbes, c *v1.Container, s v1.ContainerStatus) *in
 		go w.run(own)
 	}
 	return i
+}
+
+// isStatic reports whether the pod comes from a manifest rather than from the API.
+func isStatic(pod *v1.Pod) bool {
+	source, ok := pod.Annotations["kubernetes.io/config.source"]
+	return ok && source != "api"
 }
 
 // bareID strips the runtime's name from a container ID.

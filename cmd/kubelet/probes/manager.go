@@ -28,6 +28,7 @@ type Config struct {
 type Manager struct {
 	Config
 	prober *prober
+	born   time.Time
 
 	mu   sync.Mutex
 	pods map[types.UID]*podProbes
@@ -35,7 +36,7 @@ type Manager struct {
 
 // New returns a manager without pods.
 func New(c Config) *Manager {
-	return &Manager{Config: c, prober: &prober{exec: c.Exec, recorder: c.Recorder, metrics: newMetrics(c.Registry)}, pods: map[types.UID]*podProbes{}}
+	return &Manager{Config: c, born: time.Now(), prober: &prober{exec: c.Exec, recorder: c.Recorder, metrics: newMetrics(c.Registry)}, pods: map[types.UID]*podProbes{}}
 }
 
 // podProbes is what the manager knows of one pod.

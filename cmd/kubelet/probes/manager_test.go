@@ -241,6 +241,27 @@ func TestRestartedKubeletKeepsReadiness(t *testing.T) {
 	})
 }
 
+func TestRestartedKubeletKeepsStaticPodsReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := running("containerd://one")
+		time.Sleep(time.Minute)
+		h := newHealth()
+		m := New(Config{Exec: h.exec, Recorder: record.NewFakeRecorder(100)})
+		pod := podWith(v1.Container{ReadinessProbe: &v1.Probe{ProbeHandler: command("r"), PeriodSeconds: 1, FailureThreshold: 2}, StartupProbe: &v1.Probe{ProbeHandler: command("s"), PeriodSeconds: 1}})
+		pod.Annotations = map[string]string{"kubernetes.io/config.source": "file"}
+		h.set("r", 1)
+		m.AddPod(pod)
+		m.UpdateStatus("u1", began, "10.0.0.1")
+		expectReady(t, m, true, "right after the kubelet's start")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		expectReady(t, m, false, "after the probe's threshold")
+		m.UpdateStatus("u1", running("containerd://two"), "10.0.0.1")
+		expectReady(t, m, false, "a container that this kubelet started")
+		m.RemovePod("u1")
+	})
+}
+
 func TestChangesAreToldOnceAndStoppedContainersAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHealth()

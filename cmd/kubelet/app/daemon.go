@@ -20,9 +20,12 @@ import (
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/version"
 	internalapi "k8s.io/cri-api/pkg/apis"
 	cri "k8s.io/cri-client/pkg"
+	"k8s.io/klog/v2"
+	registration "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
 	"k8s.io/utils/clock"
 
 	"pilotis.dev/api/defaulting"
@@ -40,6 +43,8 @@ import (
 	"pilotis.dev/cmd/kubelet/resources"
 	"pilotis.dev/cmd/kubelet/status"
 	"pilotis.dev/cmd/kubelet/volumes"
+	"pilotis.dev/cmd/kubelet/volumes/csi"
+	"pilotis.dev/cmd/kubelet/volumes/plugins"
 )
 
 // daemon is everything around the pods: the API, the node, the volumes, the endpoints.
@@ -55,6 +60,8 @@ type daemon struct {
 	objects  *objects.Store
 	tokens   *objects.Tokens
 	volumes  *volumes.Manager
+	csi      *csi.Manager
+	probed   metrics.KubeRegistry // of /metrics/probes
 	services func(namespace string) []*v1.Service
 }
 
@@ -92,6 +99,8 @@ func Run(ctx context.Context, o *config.Options) error {
 	}
 	start(d.node.Run)
 	start(d.volumes.Run)
+	start(d.csi.Run)
+	start(d.watchPlugins)
 	start(d.collectImages)
 	start(d.kubelet.rotateLogs(d.options))
 	d.kubelet.Begin(ctx)
@@ -139,7 +148,12 @@ func (d *daemon) build(ctx context.Context) error {
 		Runtime: observed.Runtime{Service: d.runtime}, Backoff: plan.NewBackoff(c.CrashLoopBackOff.MaxContainerRestartPeriod.Duration), MaxPods: int(c.MaxPods),
 		Cgroups: resources.Cgroups{Root: orDefault(c.CgroupRoot, "/"), Systemd: d.systemdCgroups(ctx), Enabled: *c.CgroupsPerQOS, PidsLimit: *c.PodPidsLimit, CPUQuota: *c.CPUCFSQuota, CPUPeriod: cpuPeriod(o).Microseconds()}}
 	d.kubelet = k
-	k.Desired.Listen(k.Wake)
+	k.Desired.Listen(func(uid types.UID) {
+		if pod := k.Desired.Get(uid); pod != nil && d.volumes != nil {
+			d.volumes.PodChanged(pod)
+		}
+		k.Wake(uid)
+	})
 	k.Status = &status.Writer{Client: d.client, Target: k.StatusTarget}
 
 	var err error
@@ -154,10 +168,12 @@ func (d *daemon) build(ctx context.Context) error {
 	d.tokens = objects.NewTokens(d.client, clock.RealClock{})
 	k.Objects = references{d.objects, d.tokens}
 	k.Images = &images.Manager{Service: d.images, Secrets: d.objects, Recorder: d.recorder, Serial: *c.SerializeImagePulls}
-	d.volumes = volumes.New(volumes.Config{RootDir: o.RootDirectory, NodeName: k.Node, Objects: d.objects, Tokens: d.tokens, Node: d.node.Node, Client: d.client, Recorder: d.recorder,
+	d.csi = csi.New(csi.Config{RootDir: o.RootDirectory, NodeName: k.Node, Client: d.client, Tokens: d.tokens})
+	d.volumes = volumes.New(volumes.Config{CSI: d.csi, RootDir: o.RootDirectory, NodeName: k.Node, Objects: d.objects, Tokens: d.tokens, Node: d.node.Node, Client: d.client, Recorder: d.recorder,
 		View: k.View, Image: d.imageVolume, Keep: k.podsToKeep})
 	k.Volumes = podVolumes{d.volumes}
-	k.Probes = probes.New(probes.Config{Exec: d.execProbe, Recorder: d.recorder, OnChange: k.Wake})
+	d.probed = metrics.NewKubeRegistry()
+	k.Probes = probes.New(probes.Config{Registry: d.probed, Exec: d.execProbe, Recorder: d.recorder, OnChange: k.Wake})
 	d.watchServices(ctx)
 	k.Actor = act.New(act.Config{
 		Runtime: d.runtime, Images: k.Images, Recorder: d.recorder, Objects: d.objects, Services: d.services, RootDir: o.RootDirectory,
@@ -205,6 +221,7 @@ func (d *daemon) nodeConfig() node.Config {
 		RootDir: o.RootDirectory, MaxPods: c.MaxPods, Reserved: reserved(c.SystemReserved, c.KubeReserved), EvictionHard: c.EvictionHard,
 		PressureSettle: c.EvictionPressureTransitionPeriod.Duration, KubeletVersion: version.Get().GitVersion, Port: c.Port, MaxImages: int(*c.NodeStatusMaxImages),
 		StatusEvery: c.NodeStatusUpdateFrequency.Duration, ReportEvery: c.NodeStatusReportFrequency.Duration, LeaseDuration: time.Duration(c.NodeLeaseDurationSeconds) * time.Second,
+		VolumesInUse: func() []v1.UniqueVolumeName { return d.volumes.InUse() },
 		OnConnectionLost: func() {
 			if d.access != nil {
 				d.access.CloseConnections()
@@ -313,6 +330,14 @@ func (d *daemon) imageVolume(ctx context.Context, pod *v1.Pod, v *v1.Volume) (st
 func (d *daemon) collectImages(ctx context.Context) {
 	c := &d.options.Config
 	d.kubelet.Images.Collect(ctx, images.Limits{High: *c.ImageGCHighThresholdPercent, Low: *c.ImageGCLowThresholdPercent, MinAge: c.ImageMinimumGCAge.Duration}, d.kubelet.imagesInUse, d.imageDisk)
+}
+
+// watchPlugins registers the CSI drivers of this node.
+func (d *daemon) watchPlugins(ctx context.Context) {
+	dir := filepath.Join(d.options.RootDirectory, "plugins_registry")
+	if err := plugins.New(dir, map[string]plugins.Handler{registration.CSIPlugin: d.csi}).Run(ctx); err != nil {
+		klog.FromContext(ctx).Error(err, "Plugins of this node cannot be found", "path", dir)
+	}
 }
 
 // references counts the objects and tokens of pods.

@@ -31,7 +31,9 @@ type Volumes interface {
 // Probes asks containers how they are.
 type Probes interface {
 	AddPod(pod *v1.Pod)
-	UpdateStatus(uid types.UID, statuses []v1.ContainerStatus, podIP string)
+	Observe(uid types.UID, statuses []v1.ContainerStatus, podIP string) (changed bool)
+	// StopLiveness ends liveness and startup probing of a pod whose containers are being stopped.
+	StopLiveness(uid types.UID)
 	RemovePod(uid types.UID)
 	Ready(uid types.UID, container string) (ready, known bool)
 	Started(uid types.UID, container string) bool

@@ -48,7 +48,7 @@ func (d *daemon) serve(ctx context.Context, start func(func(context.Context))) e
 	listeners, err := serve.New(serve.Config{
 		NodeName: o.HostnameOverride, Address: c.Address, Port: port, ReadOnlyPort: int(c.ReadOnlyPort), HealthzAddress: c.HealthzBindAddress, HealthzPort: int(*c.HealthzPort),
 		GetCertificate: certificate, MinTLSVersion: version, CipherSuites: ciphers, Auth: auth,
-		Runtime: d.runtime, Images: d.images, Pods: d.kubelet.Pods, Running: d.kubelet.RunningPods, Health: d.health, Machine: machine.Host, RootDir: o.RootDirectory,
+		Runtime: d.runtime, Images: d.images, Pods: d.kubelet.Pods, Running: d.kubelet.RunningPods, Health: d.health, Machine: machine.Host, RootDir: o.RootDirectory, VolumePath: d.volumes.Path, ProbeMetrics: d.probed,
 		KubeletConfig: c, Debugging: *c.EnableDebuggingHandlers, Profiling: *c.EnableProfilingHandler, SystemLogs: *c.EnableSystemLogHandler,
 	}).Listen()
 	if err != nil {

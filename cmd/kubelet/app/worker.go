@@ -366,15 +366,18 @@ func (w *worker) publish(ctx context.Context, now *observed.Pod, final bool) {
 		known.Status.Conditions = mergeConditions(pod.Status.Conditions, last.Conditions)
 		pod = known
 	}
-	s := status.Generate(status.Input{
+	in := status.Input{
 		Pod: pod, Observed: now, HostIPs: k.HostIPs(), Now: time.Now(), Waiting: w.waiting, Rejected: w.rejected,
 		Ending:  w.pod.DeletionTimestamp != nil || w.rejected != nil,
 		Ready:   func(c string) bool { ready, known := k.Probes.Ready(w.uid, c); return ready || !known },
 		Started: func(c string) bool { return k.Probes.Started(w.uid, c) },
-	})
-	k.Status.Set(k.ctx, w.pod, s, final)
+	}
+	s := status.Generate(in)
 	all := append(append([]v1.ContainerStatus{}, s.InitContainerStatuses...), s.ContainerStatuses...)
-	k.Probes.UpdateStatus(w.uid, all, s.PodIP)
+	if k.Probes.Observe(w.uid, all, s.PodIP) {
+		s = status.Generate(in) // a container without probes is ready as soon as it runs
+	}
+	k.Status.Set(k.ctx, w.pod, s, final)
 }
 
 // mergeConditions takes the newest of this kubelet's conditions, and of others' what the API has.

@@ -32,16 +32,6 @@ func Job(j *batchv1.Job) {
 	jobTemplateParts(s)
 }
 
-// CronJob fills a cron job. The spec of its jobs is filled when they are made.
-func CronJob(c *batchv1.CronJob) {
-	s := &c.Spec
-	value(&s.ConcurrencyPolicy, batchv1.AllowConcurrent)
-	pointer(&s.Suspend, false)
-	pointer(&s.SuccessfulJobsHistoryLimit, 3)
-	pointer(&s.FailedJobsHistoryLimit, 1)
-	jobTemplateParts(&s.JobTemplate.Spec)
-}
-
 func jobTemplateParts(s *batchv1.JobSpec) {
 	if s.PodFailurePolicy != nil {
 		for i := range s.PodFailurePolicy.Rules {

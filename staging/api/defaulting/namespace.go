@@ -16,12 +16,3 @@ func Namespace(n *corev1.Namespace) {
 }
 
 const nameLabel = corev1.LabelMetadataName
-
-// Node fills a node.
-func Node(n *corev1.Node) {
-	if n.Status.Allocatable == nil && n.Status.Capacity != nil {
-		n.Status.Allocatable = n.Status.Capacity.DeepCopy()
-	}
-	quantities(n.Status.Capacity)
-	quantities(n.Status.Allocatable)
-}

@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func cronJobSpec(f *faults, s *batchv1.CronJobSpec, tol *tolerated, old *batchv1
 }
 
 func cronSchedule(f *faults, s *batchv1.CronJobSpec, old *batchv1.CronJobSpec, p *field.Path) {
-	if _, err := cron.ParseStandard(s.Schedule); err != nil {
+	if err := parseSchedule(s.Schedule); err != nil {
 		f.invalid(p, "schedule", s.Schedule, err.Error())
 	}
 	if !strings.Contains(s.Schedule, "TZ") {
@@ -56,6 +57,15 @@ func cronSchedule(f *faults, s *batchv1.CronJobSpec, old *batchv1.CronJobSpec, p
 	} else if old == nil || old.Schedule != s.Schedule {
 		f.invalid(p, "schedule", s.Schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
 	}
+}
+
+// parseSchedule guards the parser, which panics at a time zone without a schedule behind it.
+func parseSchedule(text string) error {
+	if (strings.HasPrefix(text, "TZ=") || strings.HasPrefix(text, "CRON_TZ=")) && !strings.Contains(text, " ") {
+		return errors.New("a schedule must follow the time zone")
+	}
+	_, err := cron.ParseStandard(text)
+	return err
 }
 
 func timeZone(f *faults, name string, p *field.Path) {

@@ -174,7 +174,7 @@ func ingressStatus(i, old *networkingv1.Ingress) *faults {
 			}
 		}
 		for j, port := range in.Ports {
-			portStatuses(f, []corev1.PortStatus{{Port: port.Port, Protocol: port.Protocol, Error: port.Error}}, at.Child("ports").Index(j))
+			portStatus(f, (*corev1.PortStatus)(&port), at.Child("ports").Index(j))
 		}
 	}
 	return f

@@ -14,12 +14,11 @@ import (
 
 // Sizes of the policies of a job (KEP-3329, KEP-3998).
 const (
-	maxFailureRules       = 20
-	maxExitCodes          = 255
-	maxPodConditions      = 20
-	maxSuccessRules       = 20
-	maxSucceededIndexes   = 64 * 1024
-	maxSucceededIntervals = 1 << 16
+	maxFailureRules     = 20
+	maxExitCodes        = 255
+	maxPodConditions    = 20
+	maxSuccessRules     = 20
+	maxSucceededIndexes = 64 * 1024
 )
 
 func podFailurePolicy(f *faults, s *batchv1.JobSpec, p *field.Path) {

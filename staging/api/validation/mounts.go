@@ -62,10 +62,10 @@ func volumeMount(f *faults, ctr *corev1.Container, m *corev1.VolumeMount, c *pod
 		f.invalid(p, "mountPath", m.MountPath, "must be unique")
 	}
 	for _, d := range ctr.VolumeDevices {
-		if d.Name == m.Name {
+		if d.Name == m.Name && m.Name != "" {
 			f.invalid(p, "name", m.Name, "must not already exist in volumeDevices")
 		}
-		if d.DevicePath == m.MountPath {
+		if d.DevicePath == m.MountPath && m.MountPath != "" {
 			f.invalid(p, "mountPath", m.MountPath, "must not already exist as a path in volumeDevices")
 		}
 	}

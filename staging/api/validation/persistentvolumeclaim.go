@@ -19,7 +19,7 @@ func claimCreate(c *corev1.PersistentVolumeClaim) *faults {
 func claimUpdate(c, old *corev1.PersistentVolumeClaim) *faults {
 	f := metadataUpdate(&c.ObjectMeta, &old.ObjectMeta)
 	spec := field.NewPath("spec")
-	strict := old.Spec.Selector == nil || same(c.Spec.Selector, old.Spec.Selector) == false
+	strict := old.Spec.Selector == nil || !loose(old.Spec.Selector)
 	claimSpec(f, &c.Spec, spec, strict)
 	claimSpecUpdate(f, c, old, spec)
 	f.immutable(spec, "volumeMode", c.Spec.VolumeMode, old.Spec.VolumeMode)

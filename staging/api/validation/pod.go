@@ -65,9 +65,6 @@ func podTemplateSpec(f *faults, t *corev1.PodTemplateSpec, tol *tolerated, p *fi
 	}
 }
 
-// podSpecEqual tells whether two templates or pods say the same.
-func podSpecEqual(a, b *corev1.PodSpec) bool { return same(a, b) }
-
 // toleratedOf looks for what an old spec may keep.
 func toleratedOf(old *corev1.PodSpec) *tolerated {
 	t := &tolerated{update: true}

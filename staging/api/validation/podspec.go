@@ -22,11 +22,6 @@ func podSpec(f *faults, s *corev1.PodSpec, tol *tolerated, p *field.Path) {
 		f.add(metav1validation.ValidateLabels(s.NodeSelector, p.Child("nodeSelector"))...)
 	}
 	podSecurity(f, s, p)
-	for i, ref := range s.ImagePullSecrets {
-		if ref.Name != "" {
-			f.dnsSubdomain(p.Child("imagePullSecrets").Index(i), "name", ref.Name)
-		}
-	}
 	affinity(f, s.Affinity, tol, p)
 	podDNS(f, s, tol, p)
 	podNames(f, s, p)
@@ -52,7 +47,7 @@ func podSpec(f *faults, s *corev1.PodSpec, tol *tolerated, p *field.Path) {
 		}
 	}
 	if s.Resources != nil {
-		podLevelResources(f, s, p.Child("resources"))
+		podLevelResources(f, s, p)
 	}
 	if s.SchedulingGroup != nil {
 		if name := s.SchedulingGroup.PodGroupName; name == nil {

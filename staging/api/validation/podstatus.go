@@ -36,7 +36,7 @@ func podConditions(f *faults, list []corev1.PodCondition, p *field.Path) {
 		case corev1.PodScheduled, corev1.PodReady, corev1.PodInitialized:
 			continue
 		}
-		f.messages(p.Child("Conditions").Index(i), "", string(c.Type), validation.IsQualifiedName(string(c.Type)))
+		f.messages(p.Index(i), "type", string(c.Type), validation.IsQualifiedName(string(c.Type)))
 	}
 }
 

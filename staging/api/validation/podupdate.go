@@ -18,6 +18,7 @@ const changeablePodFields = "pod updates may not change fields other than `spec.
 func podUpdate(pod, old *corev1.Pod) *faults {
 	f := metadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	podAnnotations(f, pod.Annotations, &pod.Spec, field.NewPath("metadata", "annotations"))
+	mirrorUpdate(f, pod.Annotations, old.Annotations)
 	if same(&pod.Spec, &old.Spec) {
 		return f
 	}

@@ -16,9 +16,17 @@ import (
 	declared "pilotis.dev/api/validation/zz_generated/resource"
 )
 
-// creating and updating are what declared rules are asked for.
-func creating() operation.Operation { return operation.Operation{Type: operation.Create} }
-func updating() operation.Operation { return operation.Operation{Type: operation.Update} }
+// creating and updating are what declared rules are asked for. A feature that is off by default stays usable for an
+// object that uses it already.
+func creating() operation.Operation {
+	return operation.Operation{Type: operation.Create, Options: map[string]bool{partitionType: false}}
+}
+
+func updating() operation.Operation {
+	return operation.Operation{Type: operation.Update, Options: map[string]bool{partitionType: false}}
+}
+
+const partitionType = "DRAPartitionableDevicesType"
 
 func (v *Validator) resourceClaimCreate(c *resourcev1.ResourceClaim) *faults {
 	f := metadata(&c.ObjectMeta, namespaced, subdomainName)

@@ -85,22 +85,17 @@ func scopeCounts(scope corev1.ResourceQuotaScope, name corev1.ResourceName) bool
 	case corev1.ResourceQuotaScopeTerminating, corev1.ResourceQuotaScopeNotTerminating, corev1.ResourceQuotaScopeNotBestEffort,
 		corev1.ResourceQuotaScopePriorityClass, corev1.ResourceQuotaScopeCrossNamespacePodAffinity:
 		switch name {
-		case corev1.ResourcePods, corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage, corev1.ResourceRequestsCPU,
-			corev1.ResourceRequestsMemory, corev1.ResourceRequestsEphemeralStorage, corev1.ResourceLimitsCPU, corev1.ResourceLimitsMemory,
-			corev1.ResourceLimitsEphemeralStorage:
+		case corev1.ResourcePods, corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceRequestsCPU, corev1.ResourceRequestsMemory,
+			corev1.ResourceLimitsCPU, corev1.ResourceLimitsMemory:
 			return true
 		}
-		return scopeExtended(name)
+		return false
 	case corev1.ResourceQuotaScopeBestEffort:
 		return name == corev1.ResourcePods
 	case corev1.ResourceQuotaScopeVolumeAttributesClass:
 		return name == corev1.ResourcePersistentVolumeClaims || name == corev1.ResourceRequestsStorage || strings.Contains(string(name), ".storageclass.storage.k8s.io/")
 	}
 	return true
-}
-
-func scopeExtended(name corev1.ResourceName) bool {
-	return hugePages(name) || strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix)
 }
 
 func quotaScopes(f *faults, s *corev1.ResourceQuotaSpec, p *field.Path) {

@@ -183,8 +183,8 @@ func containerResources(f *faults, r *corev1.ResourceRequirements, c *podContext
 }
 
 // podLevelResources checks resources for the pod as a whole (KEP-2837).
-func podLevelResources(f *faults, s *corev1.PodSpec, p *field.Path) {
-	r := s.Resources
+func podLevelResources(f *faults, s *corev1.PodSpec, spec *field.Path) {
+	r, p := s.Resources, spec.Child("resources")
 	if len(r.Claims) > 0 {
 		f.forbidden(p, "claims", "claims cannot be set for Resources at pod-level")
 	}
@@ -208,7 +208,7 @@ func podLevelResources(f *faults, s *corev1.PodSpec, p *field.Path) {
 	for i := range s.Containers {
 		for name, q := range s.Containers[i].Resources.Limits {
 			if limit, ok := r.Limits[name]; ok && q.Cmp(limit) > 0 {
-				f.invalid(field.NewPath("spec", "containers").Index(i).Child("resources"), "limits", q.String(), fmt.Sprintf("must be less than or equal to pod limits of %s", limit.String()))
+				f.invalid(spec.Child("containers").Index(i).Child("resources"), "limits", q.String(), fmt.Sprintf("must be less than or equal to pod limits of %s", limit.String()))
 			}
 		}
 	}

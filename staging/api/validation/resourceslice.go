@@ -25,7 +25,9 @@ func resourceSliceUpdate(s, old *resourcev1.ResourceSlice) *faults {
 	if same(&s.Spec, &old.Spec) {
 		return f
 	}
-	resourceSliceSpec(f, &s.Spec, updating(), &old.Spec)
+	op := updating()
+	op.Options[partitionType] = old.Spec.PartitionTypeAttribute != nil
+	resourceSliceSpec(f, &s.Spec, op, &old.Spec)
 	f.immutable(p, "driver", s.Spec.Driver, old.Spec.Driver)
 	f.immutable(p.Child("pool"), "name", s.Spec.Pool.Name, old.Spec.Pool.Name)
 	f.immutable(p, "nodeName", s.Spec.NodeName, old.Spec.NodeName)
@@ -201,46 +203,4 @@ func deviceTaints(f *faults, list []resourcev1.DeviceTaint, p *field.Path) {
 func deviceTaint(f *faults, t *resourcev1.DeviceTaint, p *field.Path) {
 	labelKey(f, t.Key, p.Child("key"))
 	f.messages(p, "value", t.Value, validation.IsValidLabelValue(t.Value))
-}
-
-func deviceTaintRuleCreate(r *resourcev1.DeviceTaintRule) *faults {
-	f := metadata(&r.ObjectMeta, cluster, subdomainName)
-	deviceTaintRule(f, r, creating(), nil)
-	return f
-}
-
-func deviceTaintRuleUpdate(r, old *resourcev1.DeviceTaintRule) *faults {
-	f := metadataUpdate(&r.ObjectMeta, &old.ObjectMeta)
-	deviceTaintRule(f, r, updating(), &old.Spec)
-	return f
-}
-
-func deviceTaintRule(f *faults, r *resourcev1.DeviceTaintRule, op operation.Operation, old *resourcev1.DeviceTaintRuleSpec) {
-	p := field.NewPath("spec")
-	f.add(declared.Validate_DeviceTaintRuleSpec(context.Background(), op, p, &r.Spec, old)...)
-	deviceTaint(f, &r.Spec.Taint, p.Child("taint"))
-	s := r.Spec.DeviceSelector
-	if s == nil {
-		return
-	}
-	at := p.Child("deviceSelector")
-	if s.Driver != nil {
-		driverName(f, *s.Driver, at, "driver")
-	}
-	if s.Pool != nil {
-		for part := range strings.SplitSeq(*s.Pool, "/") {
-			f.messages(at, "pool", part, validation.IsDNS1123Subdomain(part))
-		}
-	}
-	if s.Device != nil {
-		f.dnsLabel(at, "device", *s.Device)
-	}
-}
-
-func deviceTaintRuleStatus(r, old *resourcev1.DeviceTaintRule) *faults {
-	f := metadataUpdate(&r.ObjectMeta, &old.ObjectMeta)
-	p := field.NewPath("status")
-	f.tooMany(p, "conditions", len(r.Status.Conditions), resourcev1.DeviceTaintRuleStatusMaxConditions)
-	conditionsOf(f, r.Status.Conditions, p.Child("conditions"))
-	return f
 }

@@ -91,19 +91,19 @@ func serviceStatus(s, old *corev1.Service) *faults {
 const maxPortError = 316
 
 func portStatuses(f *faults, list []corev1.PortStatus, p *field.Path) {
-	for i, port := range list {
-		at := p.Index(i)
-		portNumber(f, at, "port", port.Port)
-		requireOneOf(f, at, "protocol", port.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)
-		if port.Error != nil {
-			portError(f, *port.Error, at)
-		}
+	for i := range list {
+		portStatus(f, &list[i], p.Index(i))
 	}
 }
 
-func portError(f *faults, text string, p *field.Path) {
-	f.messages(p, "error", text, validation.IsQualifiedName(text))
-	if len(text) > maxPortError {
+func portStatus(f *faults, port *corev1.PortStatus, p *field.Path) {
+	portNumber(f, p, "port", port.Port)
+	requireOneOf(f, p, "protocol", port.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)
+	if port.Error == nil {
+		return
+	}
+	f.messages(p, "error", *port.Error, validation.IsQualifiedName(*port.Error))
+	if len(*port.Error) > maxPortError {
 		f.tooLong(p, "error", maxPortError)
 	}
 }

@@ -47,7 +47,7 @@ func builtin() (*runtime.Scheme, error) {
 }
 
 // prepare does what a server does between defaulting and validation: it gives the object a namespace, a name if it
-// asks for one, and a job its selector.
+// asks for one, a job its selector, and a service the list of its one address.
 func prepare(obj runtime.Object, namespace string) {
 	m, ok := obj.(metav1.Object)
 	if !ok {
@@ -59,8 +59,15 @@ func prepare(obj runtime.Object, namespace string) {
 	if m.GetName() == "" && m.GetGenerateName() != "" {
 		m.SetName(m.GetGenerateName() + "00000")
 	}
-	if job, ok := obj.(*batchv1.Job); ok && (job.Spec.ManualSelector == nil || !*job.Spec.ManualSelector) && job.Spec.Selector == nil {
-		ownPods(job)
+	switch o := obj.(type) {
+	case *batchv1.Job:
+		if (o.Spec.ManualSelector == nil || !*o.Spec.ManualSelector) && o.Spec.Selector == nil {
+			ownPods(o)
+		}
+	case *corev1.Service:
+		if o.Spec.ClusterIP != "" && len(o.Spec.ClusterIPs) == 0 {
+			o.Spec.ClusterIPs = []string{o.Spec.ClusterIP}
+		}
 	}
 }
 

@@ -1,15 +1,8 @@
 package defaulting
 
 import (
-	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 )
-
-// StorageClass fills a storage class.
-func StorageClass(c *storagev1.StorageClass) {
-	pointer(&c.ReclaimPolicy, corev1.PersistentVolumeReclaimDelete)
-	pointer(&c.VolumeBindingMode, storagev1.VolumeBindingImmediate)
-}
 
 // CSIDriver fills a CSI driver.
 func CSIDriver(d *storagev1.CSIDriver) {
@@ -22,12 +15,5 @@ func CSIDriver(d *storagev1.CSIDriver) {
 	pointer(&s.SELinuxMount, false)
 	if len(s.VolumeLifecycleModes) == 0 {
 		s.VolumeLifecycleModes = []storagev1.VolumeLifecycleMode{storagev1.VolumeLifecyclePersistent}
-	}
-}
-
-// VolumeAttachment fills the volume that an attachment holds inline.
-func VolumeAttachment(a *storagev1.VolumeAttachment) {
-	if a.Spec.Source.InlineVolumeSpec != nil {
-		persistentVolumeSpec(a.Spec.Source.InlineVolumeSpec)
 	}
 }

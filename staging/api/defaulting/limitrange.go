@@ -1,6 +1,8 @@
 package defaulting
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+)
 
 // LimitRange derives the defaults of containers: the limit from the maximum, the request from the limit, then from the
 // minimum.
@@ -17,11 +19,4 @@ func LimitRange(r *corev1.LimitRange) {
 		item.DefaultRequest = complete(item.DefaultRequest, item.Default)
 		item.DefaultRequest = complete(item.DefaultRequest, item.Min)
 	}
-}
-
-// ResourceQuota fills a quota.
-func ResourceQuota(q *corev1.ResourceQuota) {
-	quantities(q.Spec.Hard)
-	quantities(q.Status.Hard)
-	quantities(q.Status.Used)
 }

@@ -2,7 +2,6 @@ package defaulting
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
@@ -26,20 +25,5 @@ func NetworkPolicy(n *networkingv1.NetworkPolicy) {
 func policyPorts(ports []networkingv1.NetworkPolicyPort) {
 	for i := range ports {
 		pointer(&ports[i].Protocol, corev1.ProtocolTCP)
-	}
-}
-
-// IngressClass fills an ingress class.
-func IngressClass(c *networkingv1.IngressClass) {
-	if c.Spec.Parameters != nil {
-		pointer(&c.Spec.Parameters.Scope, networkingv1.IngressClassParametersReferenceScopeCluster)
-	}
-}
-
-// EndpointSlice fills an endpoint slice.
-func EndpointSlice(e *discoveryv1.EndpointSlice) {
-	for i := range e.Ports {
-		pointer(&e.Ports[i].Name, "")
-		pointer(&e.Ports[i].Protocol, corev1.ProtocolTCP)
 	}
 }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const good1 = `
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.5, ports: [{port: 80}]}
+---
+# nothing but a comment
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {generateName: once-}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: b}]}}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+`
+
+func TestGoodManifests(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.yaml", good1)
+	write(t, dir, "deep/b.json", `{"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"h"},"spec":{"maxReplicas":3,"scaleTargetRef":{"kind":"Deployment","name":"web"}}}`)
+	write(t, dir, "README.md", "not a manifest")
+	var out, errs bytes.Buffer
+	if code := run([]string{"-f", dir}, nil, &out, &errs); code != good {
+		t.Fatalf("exit code %d: %s%s", code, out.String(), errs.String())
+	}
+	if out.Len() > 0 || !strings.Contains(errs.String(), "4 objects in 2 files: 0 faults") {
+		t.Errorf("printed %q and %q", out.String(), errs.String())
+	}
+}
+
+func TestFaultsNameFileDocumentAndObject(t *testing.T) {
+	path := write(t, t.TempDir(), "a.yaml", `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: A_, colour: red}
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: -1, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: b}]}}}}
+---
+apiVersion: example.com/v1
+kind: Thing
+metadata: {name: x}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s, name: t}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: w}
+webhooks: [{name: a.b.c, clientConfig: {url: "https://a/b"}, sideEffects: None, admissionReviewVersions: [v1], matchConditions: [{name: a, expression: "x +"}]}]
+`)
+	var out, errs bytes.Buffer
+	if code := run([]string{"-f", path}, nil, &out, &errs); code != faulty {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	for _, want := range []string{
+		path + `[1] ConfigMap/A_: unknown field "metadata.colour"`,
+		path + `[1] ConfigMap/A_: metadata.name: Invalid value: "A_": a lowercase`,
+		path + `[2].items[0] Deployment/web: spec.replicas: Invalid value: -1: must be greater than or equal to 0`,
+		path + `[4] Secret/t: yaml: unmarshal errors:`,
+		path + `[5] MutatingWebhookConfiguration/w: webhooks[0].matchConditions[0].expression: Invalid value: "x +": compilation failed`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
+	if !strings.Contains(errs.String(), path+"[3]: Thing of example.com/v1 is not a built-in kind, not checked") {
+		t.Errorf("no note of the foreign kind in\n%s", errs.String())
+	}
+}
+
+func TestUse(t *testing.T) {
+	foreign := "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: x}\n"
+	for _, tc := range []struct {
+		name  string
+		args  []string
+		stdin string
+		code  int
+	}{
+		{"nothing to check", nil, "", misuse},
+		{"an unknown flag", []string{"--colour"}, "", misuse},
+		{"a file that is not there", []string{"-f", "none.yaml"}, "", misuse},
+		{"help", []string{"--help"}, "", good},
+		{"standard input", []string{"-f", "-"}, good1, good},
+		{"another namespace", []string{"-f", "-", "-n", "A_"}, good1, faulty},
+		{"foreign kinds are let through", []string{"-f", "-", "-q"}, foreign, good},
+		{"unless all must be known", []string{"-f", "-", "--require-known"}, foreign, faulty},
+		{"what is no object", []string{"-f", "-"}, "just text", faulty},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			if code := run(tc.args, strings.NewReader(tc.stdin), &out, &errs); code != tc.code {
+				t.Errorf("exit code %d, want %d: %s%s", code, tc.code, out.String(), errs.String())
+			}
+		})
+	}
+}

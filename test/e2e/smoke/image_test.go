@@ -8,18 +8,24 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 )
 
 // applets are the names under which busybox works in the image.
 var applets = []string{"sh", "ls", "cat", "wget", "nc", "sleep", "echo", "nslookup", "hostname", "httpd", "ps", "id", "env", "date", "touch", "mkdir", "rm", "tar", "sed", "grep", "head", "tail", "test", "true", "false"}
 
-// writeImage writes an image archive (the format of docker save) with the machine's static busybox.
+// writeImage writes an image archive (the format of docker save) with the machine's static busybox and test/e2e/testserver.
 func writeImage(path, name string) error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		return fmt.Errorf("busybox-static is not installed (make deps): %w", err)
 	}
 	program, err := os.ReadFile(busybox)
+	if err != nil {
+		return err
+	}
+	server, err := buildServer(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
@@ -41,6 +47,9 @@ func writeImage(path, name string) error {
 	if err := entry(&tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, program); err != nil {
 		return err
 	}
+	if err := entry(&tar.Header{Name: "bin/testserver", Typeflag: tar.TypeReg, Mode: 0o755}, server); err != nil {
+		return err
+	}
 	for _, a := range applets {
 		if err := entry(&tar.Header{Name: "bin/" + a, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil); err != nil {
 			return err
@@ -50,7 +59,7 @@ func writeImage(path, name string) error {
 		return err
 	}
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(layer.Bytes()))
-	config, err := json.Marshal(map[string]any{"architecture": "amd64", "os": "linux", "config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sh"}},
+	config, err := json.Marshal(map[string]any{"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sh"}},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest}}})
 	if err != nil {
 		return err
@@ -77,4 +86,15 @@ func writeImage(path, name string) error {
 		}
 	}
 	return archive.Close()
+}
+
+// buildServer builds test/e2e/testserver for the image, below dir.
+func buildServer(dir string) ([]byte, error) {
+	path := filepath.Join(dir, "testserver")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path, "pilotis.dev/test/e2e/testserver")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS=linux")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building testserver: %w\n%s", err, out)
+	}
+	return os.ReadFile(path)
 }

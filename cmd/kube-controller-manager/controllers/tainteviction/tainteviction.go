@@ -22,16 +22,19 @@ import (
 // New returns the controller; its keys are pods.
 func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorder record.EventRecorder, c clock.WithTicker) *reconcile.Controller {
 	pods, nodes := f.Core().V1().Pods(), f.Core().V1().Nodes()
+	seen := &sightings{since: map[types.NamespacedName]sighting{}}
 	r := reconcile.New("taint_eviction_controller", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		pod, err := pods.Lister().Pods(key.Namespace).Get(key.Name)
 		if err != nil || pod.Spec.NodeName == "" || pod.DeletionTimestamp != nil || ended(pod) {
+			seen.forget(key)
 			return reconcile.Result{}, ignoreNotFound(err)
 		}
 		node, err := nodes.Lister().Get(pod.Spec.NodeName)
 		if err != nil {
 			return reconcile.Result{}, ignoreNotFound(err)
 		}
-		left, evict := Stay(pod, node.Spec.Taints, c.Now())
+		now := c.Now()
+		left, evict := Stay(pod, node.Spec.Taints, now, seen.note(key, pod.UID, node.Spec.Taints, now))
 		switch {
 		case !evict:
 			return reconcile.Result{}, nil
@@ -92,8 +95,9 @@ func hasNoExecute(taints []v1.Taint) bool {
 }
 
 // Stay is how long the pod may still stay on a node with the taints: the shortest of its tolerations, counted from when
-// the taint came; not at all when it does not tolerate one; evict is false when it may stay for good.
-func Stay(pod *v1.Pod, taints []v1.Taint, now time.Time) (left time.Duration, evict bool) {
+// the taint came, or was first seen where it does not say (kubectl taint sets no timeAdded); not at all when it does
+// not tolerate one; evict is false when it may stay for good.
+func Stay(pod *v1.Pod, taints []v1.Taint, now time.Time, firstSeen func(*v1.Taint) time.Time) (left time.Duration, evict bool) {
 	left = time.Duration(1<<63 - 1)
 	for i := range taints {
 		t := &taints[i]
@@ -108,7 +112,7 @@ func Stay(pod *v1.Pod, taints []v1.Taint, now time.Time) (left time.Duration, ev
 			continue
 		}
 		evict = true
-		since := now
+		since := firstSeen(t)
 		if t.TimeAdded != nil {
 			since = t.TimeAdded.Time
 		}

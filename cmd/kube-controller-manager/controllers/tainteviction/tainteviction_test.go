@@ -1,0 +1,78 @@
+package tainteviction
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+)
+
+func tolerating(seconds *int64) *v1.Pod {
+	return &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: "p", UID: "u"}, Spec: v1.PodSpec{NodeName: "n",
+		Tolerations: []v1.Toleration{{Key: "k", Operator: v1.TolerationOpExists, TolerationSeconds: seconds}}}}
+}
+
+func TestStay(t *testing.T) {
+	now := time.Unix(1000, 0)
+	added := func(ago time.Duration) *metav1.Time { return &metav1.Time{Time: now.Add(-ago)} }
+	tests := []struct {
+		name      string
+		pod       *v1.Pod
+		taint     v1.Taint
+		firstSeen time.Time
+		left      time.Duration
+		evict     bool
+	}{
+		{"not tolerated", &v1.Pod{}, v1.Taint{Key: "k", Effect: v1.TaintEffectNoExecute}, now, 0, true},
+		{"tolerated for ever", tolerating(nil), v1.Taint{Key: "k", Effect: v1.TaintEffectNoExecute}, now, 0, false},
+		{"for a time since it was added", tolerating(ptr.To[int64](60)), v1.Taint{Key: "k", Effect: v1.TaintEffectNoExecute, TimeAdded: added(20 * time.Second)}, now, 40 * time.Second, true},
+		{"for a time since it was seen, when it does not say", tolerating(ptr.To[int64](60)), v1.Taint{Key: "k", Effect: v1.TaintEffectNoExecute}, now.Add(-50 * time.Second), 10 * time.Second, true},
+		{"a soft taint", &v1.Pod{}, v1.Taint{Key: "k", Effect: v1.TaintEffectNoSchedule}, now, 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			left, evict := Stay(tt.pod, []v1.Taint{tt.taint}, now, func(*v1.Taint) time.Time { return tt.firstSeen })
+			if evict != tt.evict || (evict && left != tt.left) {
+				t.Errorf("stay %v, evict %v; want %v, %v", left, evict, tt.left, tt.evict)
+			}
+		})
+	}
+}
+
+// TestKubectlTaintEvictsInTime: a taint without timeAdded, as kubectl taint writes it, ends the pod when its toleration does.
+func TestKubectlTaintEvictsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		client := fake.NewClientset(tolerating(ptr.To[int64](5)), &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Spec: v1.NodeSpec{Taints: []v1.Taint{{Key: "k", Effect: v1.TaintEffectNoExecute}}}})
+		factory := informers.NewSharedInformerFactory(client, 0)
+		c := New(factory, client, &record.FakeRecorder{}, clock.RealClock{})
+		factory.Start(ctx.Done())
+		go c.Run(ctx)
+		exists := func() bool {
+			_, err := client.CoreV1().Pods("d").Get(ctx, "p", metav1.GetOptions{})
+			return !apierrors.IsNotFound(err)
+		}
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if !exists() {
+			t.Error("the pod went before its toleration ended")
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if exists() {
+			t.Error("the pod is still there after its toleration ended")
+		}
+		cancel()
+		factory.Shutdown()
+		time.Sleep(time.Second)
+	})
+}

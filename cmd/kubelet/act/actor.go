@@ -2,6 +2,7 @@
 package act
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	internalapi "k8s.io/cri-api/pkg/apis"
 
 	"pilotis.dev/cmd/kubelet/images"
+	"pilotis.dev/cmd/kubelet/observed"
+	"pilotis.dev/cmd/kubelet/resources"
 )
 
 // Volume is a pod's volume, ready on the host.
@@ -33,10 +36,12 @@ type Config struct {
 	Images   *images.Manager
 	Recorder record.EventRecorder
 	Objects  Objects
-	// Services are those of a namespace and the API's own, for environment variables.
-	Services func(namespace string) []*v1.Service
+	// Services are those of a namespace and the API's own, for environment variables; known is false until the API
+	// has told all of them.
+	Services func(namespace string) (services []*v1.Service, known bool)
 
 	RootDir        string // of pods' directories
+	Logs           observed.Logs
 	ClusterDNS     []string
 	ClusterDomain  string
 	ResolvConf     string
@@ -49,6 +54,11 @@ type Config struct {
 	CPUQuota       bool
 	CPUPeriod      time.Duration
 	UnifiedCgroups bool
+	GroupOOMKill   bool                      // a container dies whole when its memory runs out (cgroup v2)
+	Users          *resources.UserNamespaces // nil: pods with hostUsers: false are refused
+	Sysctls        map[string]string         // of every pod that does not set them itself
+	// RuntimeHandler is what the runtime calls a RuntimeClass.
+	RuntimeHandler func(ctx context.Context, class string) (string, error)
 	// SubPath gives a path inside a volume that no link leads out of.
 	SubPath func(uid types.UID, container string, index int, volume, volumePath, subPath string, readOnly bool) (string, error)
 }

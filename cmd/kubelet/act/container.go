@@ -54,7 +54,7 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 		return &Failure{ReasonRunError, err}
 	}
 	a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Started", "Container started")
-	linkLog(pod.Pod, c.Name, id, s.Attempt)
+	a.linkLog(pod.Pod, c.Name, id, s.Attempt)
 	if c.Lifecycle == nil || c.Lifecycle.PostStart == nil {
 		return nil
 	}
@@ -99,6 +99,11 @@ func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Imag
 	if err != nil {
 		return nil, err
 	}
+	users, err := a.users(pod.Pod)
+	if err != nil {
+		return nil, err
+	}
+	mapMounts(mounts, users)
 	var target *string
 	if env.TargetID != "" {
 		target = &env.TargetID
@@ -120,8 +125,8 @@ func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Imag
 		Stdin:       c.Stdin, StdinOnce: c.StdinOnce, Tty: c.TTY,
 		Devices: blockDevices(env.Volumes, c),
 		Linux: &runtimeapi.LinuxContainerConfig{
-			Resources:       a.resources(pod.Pod, c),
-			SecurityContext: a.security(pod.Pod, c, target),
+			Resources:       a.Resources(pod.Pod, c),
+			SecurityContext: a.security(pod.Pod, c, target, users),
 		},
 	}, nil
 }
@@ -187,12 +192,12 @@ func terminationPath(c *v1.Container) string {
 }
 
 // linkLog makes the container's log findable by its ID, as log collectors expect.
-func linkLog(pod *v1.Pod, container, id string, attempt int) {
-	if err := os.MkdirAll(observed.ContainerLogRoot, 0o755); err != nil {
+func (a *Actor) linkLog(pod *v1.Pod, container, id string, attempt int) {
+	if err := os.MkdirAll(a.Logs.Links, 0o755); err != nil {
 		return
 	}
-	target := filepath.Join(observed.PodLogDir(pod.Namespace, pod.Name, pod.UID), observed.ContainerLog(container, attempt))
-	link := filepath.Join(observed.ContainerLogRoot, fmt.Sprintf("%s_%s_%s-%s.log", pod.Name, pod.Namespace, container, id))
+	target := filepath.Join(a.Logs.Pod(pod.Namespace, pod.Name, pod.UID), observed.ContainerLog(container, attempt))
+	link := filepath.Join(a.Logs.Links, fmt.Sprintf("%s_%s_%s-%s.log", pod.Name, pod.Namespace, container, id))
 	if err := os.Symlink(target, link); err != nil && !errors.Is(err, os.ErrExist) {
 		klog.Background().V(2).Info("A container's log cannot be linked", "link", link, "reason", err.Error())
 	}
@@ -200,5 +205,5 @@ func linkLog(pod *v1.Pod, container, id string, attempt int) {
 
 // UpdateResources gives a running container other limits (in-place resize, KEP-1287).
 func (a *Actor) UpdateResources(ctx context.Context, pod *v1.Pod, c *v1.Container, id string) error {
-	return a.Runtime.UpdateContainerResources(ctx, id, &runtimeapi.ContainerResources{Linux: a.resources(pod, c)})
+	return a.Runtime.UpdateContainerResources(ctx, id, &runtimeapi.ContainerResources{Linux: a.Resources(pod, c)})
 }

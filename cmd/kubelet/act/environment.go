@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"pilotis.dev/cmd/kubelet/desired"
 	"pilotis.dev/cmd/kubelet/fields"
 )
 
@@ -27,7 +28,12 @@ func (a *Actor) environment(pod fields.Pod, c *v1.Container) ([]v1.EnvVar, error
 		}
 		values[name] = value
 	}
-	services := a.serviceVariables(pod)
+	known, complete := a.Services(pod.Namespace)
+	if !complete && !desired.IsStatic(pod.Pod) {
+		// A container that starts without them would never find the API server.
+		return nil, fmt.Errorf("services have not yet been read at least once, cannot construct envvars")
+	}
+	services := serviceVariables(pod, known)
 	for _, from := range c.EnvFrom {
 		if err := a.envFrom(pod, from, set); err != nil {
 			return nil, err
@@ -155,16 +161,16 @@ func notOptional(err error, optional bool) error {
 
 // serviceVariables are those by which containers without DNS find Services: the API's always, the namespace's with
 // enableServiceLinks.
-func (a *Actor) serviceVariables(pod fields.Pod) map[string]string {
+func serviceVariables(pod fields.Pod, services []*v1.Service) map[string]string {
 	vars := map[string]string{}
 	links := pod.Spec.EnableServiceLinks == nil || *pod.Spec.EnableServiceLinks
-	for _, svc := range a.Services(pod.Namespace) {
+	for _, svc := range services {
 		ip := svc.Spec.ClusterIP
 		api := svc.Namespace == metav1.NamespaceDefault && svc.Name == "kubernetes"
 		if ip == "" || ip == v1.ClusterIPNone || len(svc.Spec.Ports) == 0 || (!api && (!links || svc.Namespace != pod.Namespace)) {
 			continue
 		}
-		if api && pod.Namespace != metav1.NamespaceDefault && slices.ContainsFunc(a.Services(pod.Namespace), func(s *v1.Service) bool {
+		if api && pod.Namespace != metav1.NamespaceDefault && slices.ContainsFunc(services, func(s *v1.Service) bool {
 			return links && s.Namespace == pod.Namespace && s.Name == "kubernetes"
 		}) {
 			continue // the namespace's own Service of that name comes first

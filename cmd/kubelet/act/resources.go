@@ -16,8 +16,8 @@ const (
 	bestEffortOOMScore = 1000
 )
 
-// resources gives a container's limits to the kernel.
-func (a *Actor) resources(pod *v1.Pod, c *v1.Container) *runtimeapi.LinuxContainerResources {
+// Resources are a container's limits for the kernel.
+func (a *Actor) Resources(pod *v1.Pod, c *v1.Container) *runtimeapi.LinuxContainerResources {
 	out := &runtimeapi.LinuxContainerResources{OomScoreAdj: a.oomScore(pod, c)}
 	request, limit := c.Resources.Requests.Cpu(), c.Resources.Limits.Cpu()
 	shares := request.MilliValue()
@@ -37,7 +37,7 @@ func (a *Actor) resources(pod *v1.Pod, c *v1.Container) *runtimeapi.LinuxContain
 	}
 	if a.UnifiedCgroups {
 		out.Unified = map[string]string{}
-		if out.MemoryLimitInBytes > 0 {
+		if out.MemoryLimitInBytes > 0 && a.GroupOOMKill {
 			out.Unified["memory.oom.group"] = "1" // a container dies whole
 		}
 	}

@@ -21,9 +21,12 @@ func (a *Actor) CreateSandbox(ctx context.Context, pod *v1.Pod, attempt uint32) 
 	if err := os.MkdirAll(config.LogDirectory, 0o755); err != nil {
 		return "", err
 	}
-	handler, err := runtimeHandler(pod)
-	if err != nil {
-		return "", err
+	handler := ""
+	if pod.Spec.RuntimeClassName != nil && *pod.Spec.RuntimeClassName != "" {
+		if handler, err = a.RuntimeHandler(ctx, *pod.Spec.RuntimeClassName); err != nil {
+			a.Recorder.Eventf(pod, v1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: %v", err)
+			return "", err
+		}
 	}
 	id, err := a.Runtime.RunPodSandbox(ctx, config, handler)
 	if err != nil {
@@ -31,15 +34,6 @@ func (a *Actor) CreateSandbox(ctx context.Context, pod *v1.Pod, attempt uint32) 
 		return "", fmt.Errorf("creating the sandbox: %w", err)
 	}
 	return id, nil
-}
-
-// runtimeHandler names the runtime that the pod's RuntimeClass selected; admission wrote it to an annotation-free
-// place only as overhead, so a class other than the default must be known to the runtime by its own name.
-func runtimeHandler(pod *v1.Pod) (string, error) {
-	if pod.Spec.RuntimeClassName == nil {
-		return "", nil
-	}
-	return *pod.Spec.RuntimeClassName, nil
 }
 
 // SandboxConfig is the runtime's description of the pod.
@@ -53,11 +47,15 @@ func (a *Actor) SandboxConfig(pod *v1.Pod, attempt uint32) (*runtimeapi.PodSandb
 		Labels:       podLabels(pod),
 		Annotations:  podAnnotations(pod),
 		DnsConfig:    dns,
-		LogDirectory: observed.PodLogDir(pod.Namespace, pod.Name, pod.UID),
-		Linux:        a.linuxSandbox(pod),
+		LogDirectory: a.Logs.Pod(pod.Namespace, pod.Name, pod.UID),
+	}
+	if config.Linux, err = a.linuxSandbox(pod); err != nil {
+		return nil, err
 	}
 	if !pod.Spec.HostNetwork {
-		config.Hostname = hostname(pod)
+		if config.Hostname, err = a.hostname(pod); err != nil {
+			return nil, err
+		}
 		config.PortMappings = portMappings(pod)
 	}
 	return config, nil
@@ -78,6 +76,21 @@ func podAnnotations(pod *v1.Pod) map[string]string {
 		annotations[k] = v
 	}
 	return annotations
+}
+
+// hostname is what the kernel of the pod is told: the short name, or with setHostnameAsFQDN the full one, which must
+// fit (64 bytes).
+func (a *Actor) hostname(pod *v1.Pod) (string, error) {
+	name := hostname(pod)
+	if pod.Spec.SetHostnameAsFQDN == nil || !*pod.Spec.SetHostnameAsFQDN || pod.Spec.Subdomain == "" || pod.Spec.HostnameOverride != nil {
+		return name, nil
+	}
+	full := fmt.Sprintf("%s.%s.%s.svc.%s", name, pod.Spec.Subdomain, pod.Namespace, a.ClusterDomain)
+	const limit = 64
+	if len(full) > limit {
+		return "", fmt.Errorf("failed to construct FQDN from pod hostname and cluster domain, FQDN %s is too long (%d characters is the max, %d characters requested)", full, limit, len(full))
+	}
+	return full, nil
 }
 
 // hostname is the pod's, cut to what the kernel takes (63 bytes).
@@ -117,23 +130,33 @@ func portMappings(pod *v1.Pod) []*runtimeapi.PortMapping {
 	return out
 }
 
-func (a *Actor) linuxSandbox(pod *v1.Pod) *runtimeapi.LinuxPodSandboxConfig {
+func (a *Actor) linuxSandbox(pod *v1.Pod) (*runtimeapi.LinuxPodSandboxConfig, error) {
 	sc := pod.Spec.SecurityContext
+	users, err := a.users(pod)
+	if err != nil {
+		return nil, err
+	}
 	linux := &runtimeapi.LinuxPodSandboxConfig{
 		CgroupParent: a.CgroupParent(pod),
 		SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{
 			Privileged:       anyPrivileged(pod),
-			NamespaceOptions: namespaces(pod, nil),
+			NamespaceOptions: namespaces(pod, nil, users),
 			Seccomp:          a.seccomp(pod, nil),
 		},
 		Sysctls:   map[string]string{},
 		Resources: &runtimeapi.LinuxContainerResources{},
 	}
+	for name, value := range a.Sysctls {
+		if strings.HasPrefix(dotted(name), "net.") && pod.Spec.HostNetwork || !strings.HasPrefix(dotted(name), "net.") && pod.Spec.HostIPC {
+			continue // it would be the host's
+		}
+		linux.Sysctls[dotted(name)] = value
+	}
 	if sc == nil {
-		return linux
+		return linux, nil
 	}
 	for _, s := range sc.Sysctls {
-		linux.Sysctls[s.Name] = s.Value
+		linux.Sysctls[dotted(s.Name)] = s.Value
 	}
 	if sc.RunAsUser != nil {
 		linux.SecurityContext.RunAsUser = &runtimeapi.Int64Value{Value: *sc.RunAsUser}
@@ -143,13 +166,16 @@ func (a *Actor) linuxSandbox(pod *v1.Pod) *runtimeapi.LinuxPodSandboxConfig {
 	}
 	linux.SecurityContext.SupplementalGroups = groups(sc)
 	linux.SecurityContext.SelinuxOptions = selinux(sc.SELinuxOptions)
-	return linux
+	return linux, nil
 }
+
+// dotted is a sysctl's name as the runtime takes it: kernel/sem and kernel.sem are the same.
+func dotted(sysctl string) string { return strings.ReplaceAll(sysctl, "/", ".") }
 
 // namespaces says which of the host's namespaces the pod shares; target, for an ephemeral container, is the container
 // whose processes it sees.
-func namespaces(pod *v1.Pod, target *string) *runtimeapi.NamespaceOption {
-	o := &runtimeapi.NamespaceOption{Network: runtimeapi.NamespaceMode_POD, Pid: runtimeapi.NamespaceMode_CONTAINER, Ipc: runtimeapi.NamespaceMode_POD}
+func namespaces(pod *v1.Pod, target *string, users *runtimeapi.UserNamespace) *runtimeapi.NamespaceOption {
+	o := &runtimeapi.NamespaceOption{UsernsOptions: users, Network: runtimeapi.NamespaceMode_POD, Pid: runtimeapi.NamespaceMode_CONTAINER, Ipc: runtimeapi.NamespaceMode_POD}
 	if pod.Spec.HostNetwork {
 		o.Network = runtimeapi.NamespaceMode_NODE
 	}

@@ -17,15 +17,16 @@ var (
 )
 
 // security gives a container's security settings: its own, and the pod's where it has none.
-func (a *Actor) security(pod *v1.Pod, c *v1.Container, target *string) *runtimeapi.LinuxContainerSecurityContext {
+func (a *Actor) security(pod *v1.Pod, c *v1.Container, target *string, users *runtimeapi.UserNamespace) *runtimeapi.LinuxContainerSecurityContext {
 	own := ptr.Deref(c.SecurityContext, v1.SecurityContext{})
 	shared := ptr.Deref(pod.Spec.SecurityContext, v1.PodSecurityContext{})
 	out := &runtimeapi.LinuxContainerSecurityContext{
 		Privileged:         ptr.Deref(own.Privileged, false),
 		ReadonlyRootfs:     ptr.Deref(own.ReadOnlyRootFilesystem, false),
 		NoNewPrivs:         own.AllowPrivilegeEscalation != nil && !*own.AllowPrivilegeEscalation,
-		NamespaceOptions:   namespaces(pod, target),
+		NamespaceOptions:   namespaces(pod, target, users),
 		Seccomp:            a.seccomp(pod, c),
+		Apparmor:           apparmor(pod, c),
 		SupplementalGroups: groups(&shared),
 		SelinuxOptions:     selinux(firstSet(own.SELinuxOptions, shared.SELinuxOptions)),
 	}
@@ -96,6 +97,26 @@ func (a *Actor) seccomp(pod *v1.Pod, c *v1.Container) *runtimeapi.SecurityProfil
 			name = p
 		}
 		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Localhost, LocalhostRef: filepath.Join(a.SeccompRoot, name)}
+	}
+	return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Unconfined}
+}
+
+// apparmor is the container's profile, or the pod's (KEP-24); nil: what the runtime does by itself.
+func apparmor(pod *v1.Pod, c *v1.Container) *runtimeapi.SecurityProfile {
+	var profile *v1.AppArmorProfile
+	if pod.Spec.SecurityContext != nil {
+		profile = pod.Spec.SecurityContext.AppArmorProfile
+	}
+	if c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
+		profile = c.SecurityContext.AppArmorProfile
+	}
+	switch {
+	case profile == nil:
+		return nil
+	case profile.Type == v1.AppArmorProfileTypeRuntimeDefault:
+		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_RuntimeDefault}
+	case profile.Type == v1.AppArmorProfileTypeLocalhost:
+		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Localhost, LocalhostRef: ptr.Deref(profile.LocalhostProfile, "")}
 	}
 	return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Unconfined}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -142,7 +141,7 @@ func (a *Actor) RemoveContainer(ctx context.Context, o *observed.Pod, c *observe
 	if err := a.Runtime.RemoveContainer(ctx, c.ID); err != nil {
 		return fmt.Errorf("removing container %s: %w", c.ID, err)
 	}
-	links, _ := filepath.Glob(filepath.Join(observed.ContainerLogRoot, "*-"+c.ID+".log"))
+	links, _ := filepath.Glob(filepath.Join(a.Logs.Links, "*-"+c.ID+".log"))
 	for _, l := range links {
 		_ = os.Remove(l)
 	}
@@ -153,7 +152,7 @@ func (a *Actor) RemoveContainer(ctx context.Context, o *observed.Pod, c *observe
 			_ = os.Remove(r)
 		}
 	}
-	_ = os.Remove(filepath.Join(a.RootDir, "pods", string(o.UID), "containers", c.Name, strconv.FormatInt(int64(c.RestartCount), 16)))
+	_ = os.Remove(filepath.Join(a.RootDir, "pods", string(o.UID), "containers", c.Name, fmt.Sprintf("%08x", c.RestartCount)))
 	return nil
 }
 
@@ -175,5 +174,5 @@ func (a *Actor) RemovePod(ctx context.Context, o *observed.Pod) error {
 	if o.Name == "" {
 		return nil
 	}
-	return os.RemoveAll(observed.PodLogDir(o.Namespace, o.Name, o.UID))
+	return os.RemoveAll(a.Logs.Pod(o.Namespace, o.Name, o.UID))
 }

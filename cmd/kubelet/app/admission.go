@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 
 	"pilotis.dev/cmd/kubelet/desired"
 	"pilotis.dev/cmd/kubelet/observed"
+	"pilotis.dev/cmd/kubelet/resources"
 	"pilotis.dev/cmd/kubelet/status"
 )
 
@@ -22,6 +24,8 @@ func (w *worker) admit(pod *v1.Pod, now *observed.Pod) *status.Rejection {
 	if w.admitted {
 		return nil
 	}
+	w.kubelet.admission.Lock()
+	defer w.kubelet.admission.Unlock()
 	if len(now.Sandboxes) == 0 && len(now.Containers) == 0 {
 		if r := w.kubelet.refuse(pod); r != nil {
 			return r
@@ -30,6 +34,7 @@ func (w *worker) admit(pod *v1.Pod, now *observed.Pod) *status.Rejection {
 	w.kubelet.mu.Lock()
 	w.admitted = true
 	w.kubelet.mu.Unlock()
+	w.kubelet.shareOut()
 	return nil
 }
 
@@ -48,7 +53,39 @@ func (k *Kubelet) refuse(pod *v1.Pod) *status.Rejection {
 			return &status.Rejection{Reason: "TaintToleration", Message: "Pod was rejected: Predicate TaintToleration failed"}
 		}
 	}
+	if k.Pressure != nil {
+		if why := k.Pressure(pod); why != "" {
+			return &status.Rejection{Reason: "Evicted", Message: "Pod was rejected: " + why}
+		}
+	}
+	if err := resources.CheckSysctls(pod, append(resources.SafeSysctls(), k.UnsafeSysctls...)); err != nil {
+		return &status.Rejection{Reason: "SysctlForbidden", Message: err.Error()}
+	}
+	if usesAppArmor(pod) && !hasAppArmor() {
+		return &status.Rejection{Reason: "AppArmor", Message: "Cannot enforce AppArmor: AppArmor is not enabled on the host"}
+	}
 	return k.lacking(pod)
+}
+
+// usesAppArmor reports that the pod asks for a profile, which must not be dropped silently.
+func usesAppArmor(pod *v1.Pod) bool {
+	asks := func(p *v1.AppArmorProfile) bool { return p != nil && p.Type != v1.AppArmorProfileTypeUnconfined }
+	if sc := pod.Spec.SecurityContext; sc != nil && asks(sc.AppArmorProfile) {
+		return true
+	}
+	for _, list := range [][]v1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			if sc := list[i].SecurityContext; sc != nil && asks(sc.AppArmorProfile) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func hasAppArmor() bool {
+	enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	return err == nil && strings.HasPrefix(string(enabled), "Y")
 }
 
 // lacking compares the pod's requests with what the admitted pods leave. Critical static pods always fit: the control
@@ -97,20 +134,33 @@ func amount(name v1.ResourceName, milli int64) int64 {
 	return milli / 1000
 }
 
+// shareOut follows the pods that came and went with the CPU share of their class.
+func (k *Kubelet) shareOut() {
+	k.sharing.Lock()
+	defer k.sharing.Unlock()
+	if err := k.Cgroups.ShareOut(k.admittedPods()); err != nil {
+		klog.Background().Error(err, "The CPU share of burstable pods cannot be set")
+	}
+}
+
+// admittedPods are those that hold resources, with what they were given. After a restart that includes pods that the API
+// knows as running and whose workers have not looked yet.
 func (k *Kubelet) admittedPods() []*v1.Pod {
 	k.mu.Lock()
-	var uids []types.UID
+	admitted, gone := map[types.UID]bool{}, map[types.UID]bool{}
 	for uid, w := range k.workers {
-		if w.admitted && !w.cleared {
-			uids = append(uids, uid)
-		}
+		admitted[uid], gone[uid] = w.admitted, w.cleared
 	}
 	k.mu.Unlock()
 	var pods []*v1.Pod
-	for _, uid := range uids {
-		if p := k.Desired.Get(uid); p != nil {
-			pods = append(pods, p)
+	for _, p := range k.Desired.Pods() {
+		if gone[p.UID] || !(admitted[p.UID] || p.Status.Phase == v1.PodRunning) {
+			continue
 		}
+		if a, ok := k.Allocations.Get(p.UID); ok {
+			p = a.With(p)
+		}
+		pods = append(pods, p)
 	}
 	return pods
 }

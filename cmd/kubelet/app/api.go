@@ -19,18 +19,25 @@ func (d *daemon) reachAPI(ctx context.Context) (err error) {
 		return nil
 	}
 	d.access, err = node.Load(ctx, node.Access{
-		Kubeconfig: o.Kubeconfig, Bootstrap: o.BootstrapKubeconfig, CertDir: o.CertDirectory, NodeName: o.HostnameOverride, Rotate: c.RotateCertificates,
+		Kubeconfig: o.Kubeconfig, Bootstrap: o.BootstrapKubeconfig, CertDir: o.CertDirectory, NodeName: o.NodeName, Rotate: c.RotateCertificates,
 		Tune: func(rc *rest.Config) {
 			rc.QPS, rc.Burst = float32(*c.KubeAPIQPS), int(c.KubeAPIBurst)
-			rc.ContentType = "application/vnd.kubernetes.protobuf"
-			rc.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+			rc.ContentType, rc.AcceptContentTypes = c.ContentType, c.ContentType+",application/json"
 			rest.AddUserAgent(rc, "kubelet")
 		},
 	})
 	if err != nil {
 		return err
 	}
-	d.client, err = kubernetes.NewForConfig(d.access.Config)
+	if d.client, err = kubernetes.NewForConfig(d.access.Config); err != nil {
+		return err
+	}
+	limited := rest.CopyConfig(d.access.Config)
+	limited.QPS, limited.Burst = float32(*c.EventRecordQPS), int(c.EventBurst)
+	if *c.EventRecordQPS == 0 {
+		limited.QPS = -1 // without limit
+	}
+	d.events, err = kubernetes.NewForConfig(limited)
 	return err
 }
 

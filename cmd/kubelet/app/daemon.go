@@ -11,6 +11,7 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,6 +26,7 @@ import (
 	internalapi "k8s.io/cri-api/pkg/apis"
 	cri "k8s.io/cri-client/pkg"
 	"k8s.io/klog/v2"
+	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 	registration "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
 	"k8s.io/utils/clock"
 
@@ -54,6 +56,7 @@ type daemon struct {
 	images   internalapi.ImageManagerService
 	access   *node.Credentials    // nil without an API server
 	client   kubernetes.Interface // likewise
+	events   kubernetes.Interface // with the rate limit of events
 	recorder record.EventRecorder
 	kubelet  *Kubelet
 	node     *node.Manager
@@ -62,13 +65,16 @@ type daemon struct {
 	volumes  *volumes.Manager
 	csi      *csi.Manager
 	probed   metrics.KubeRegistry // of /metrics/probes
-	services func(namespace string) []*v1.Service
+	services func(namespace string) (services []*v1.Service, known bool)
 }
 
 // Run is the kubelet with the options given, until ctx ends.
 func Run(ctx context.Context, o *config.Options) error {
 	d := &daemon{options: o}
-	var err error
+	err := prepareHost(ctx, o)
+	if err != nil {
+		return err
+	}
 	if d.runtime, d.images, err = connect(ctx, o); err != nil {
 		return err
 	}
@@ -80,9 +86,14 @@ func Run(ctx context.Context, o *config.Options) error {
 	if err := d.build(ctx); err != nil {
 		return err
 	}
-	if err := d.kubelet.Cgroups.Setup(); err != nil {
+	if err := d.divide(); err != nil {
 		return fmt.Errorf("cgroups of pods: %w", err)
 	}
+	pressure, err := d.watchPressure()
+	if err != nil {
+		return err
+	}
+	d.kubelet.Pressure = pressure.Refuses
 	var wg sync.WaitGroup
 	start := func(f func(context.Context)) {
 		wg.Add(1)
@@ -102,6 +113,7 @@ func Run(ctx context.Context, o *config.Options) error {
 	start(d.csi.Run)
 	start(d.watchPlugins)
 	start(d.collectImages)
+	start(pressure.Run)
 	start(d.kubelet.rotateLogs(d.options))
 	d.kubelet.Begin(ctx)
 	if err := d.watchPods(ctx, start); err != nil {
@@ -134,26 +146,26 @@ func connect(ctx context.Context, o *config.Options) (internalapi.RuntimeService
 func (d *daemon) recordEvents(ctx context.Context) (stop func()) {
 	broadcaster := record.NewBroadcaster(record.WithContext(context.WithoutCancel(ctx)))
 	if d.client != nil {
-		broadcaster.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: d.client.CoreV1().Events("")})
+		broadcaster.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: d.events.CoreV1().Events("")})
 	}
 	broadcaster.StartStructuredLogging(3)
-	d.recorder = broadcaster.NewRecorder(clientscheme.Scheme, v1.EventSource{Component: "kubelet", Host: d.options.HostnameOverride})
+	d.recorder = broadcaster.NewRecorder(clientscheme.Scheme, v1.EventSource{Component: "kubelet", Host: d.options.NodeName})
 	return broadcaster.Shutdown
 }
 
 // build makes the parts and ties them together.
 func (d *daemon) build(ctx context.Context) error {
 	o, c := d.options, &d.options.Config
-	k := &Kubelet{Node: o.HostnameOverride, RootDir: o.RootDirectory, Client: d.client, Recorder: d.recorder, Desired: desired.NewSet(d.sources()...),
-		Runtime: observed.Runtime{Service: d.runtime}, Backoff: plan.NewBackoff(c.CrashLoopBackOff.MaxContainerRestartPeriod.Duration), MaxPods: int(c.MaxPods),
-		Cgroups: resources.Cgroups{Root: orDefault(c.CgroupRoot, "/"), Systemd: d.systemdCgroups(ctx), Enabled: *c.CgroupsPerQOS, PidsLimit: *c.PodPidsLimit, CPUQuota: *c.CPUCFSQuota, CPUPeriod: cpuPeriod(o).Microseconds()}}
+	k := &Kubelet{Node: o.NodeName, RootDir: o.RootDirectory, Client: d.client, Recorder: d.recorder, Desired: desired.NewSet(d.sources()...),
+		Runtime: observed.Runtime{Service: d.runtime}, Backoff: plan.NewBackoff(c.CrashLoopBackOff.MaxContainerRestartPeriod.Duration), MaxPods: int(maxPods(c)), DeadContainers: int(o.MaxDeadContainers), Logs: observed.Logs{Pods: c.PodLogsDir, Links: observed.ContainerLogRoot}, UnsafeSysctls: c.AllowedUnsafeSysctls,
+		Cgroups: resources.Cgroups{Root: orDefault(c.CgroupRoot, "/"), Systemd: d.systemdCgroups(ctx), Enabled: *c.CgroupsPerQOS, PidsLimit: *c.PodPidsLimit, CPUQuota: *c.CPUCFSQuota, CPUPeriod: c.CPUCFSQuotaPeriod.Microseconds()}}
 	d.kubelet = k
 	k.Desired.Listen(func(uid types.UID) {
 		if pod := k.Desired.Get(uid); pod != nil && d.volumes != nil {
 			d.volumes.PodChanged(pod)
 		}
 		k.Wake(uid)
-	})
+	}, k.WakeAll)
 	k.Status = &status.Writer{Client: d.client, Target: k.StatusTarget}
 
 	var err error
@@ -167,7 +179,7 @@ func (d *daemon) build(ctx context.Context) error {
 	})
 	d.tokens = objects.NewTokens(d.client, clock.RealClock{})
 	k.Objects = references{d.objects, d.tokens}
-	k.Images = &images.Manager{Service: d.images, Secrets: d.objects, Recorder: d.recorder, Serial: *c.SerializeImagePulls}
+	k.Images = &images.Manager{Service: d.images, Secrets: d.objects, Recorder: d.recorder, Limits: images.NewPullLimits(*c.SerializeImagePulls, c.MaxParallelImagePulls, *c.RegistryPullQPS, c.RegistryBurst)}
 	d.csi = csi.New(csi.Config{RootDir: o.RootDirectory, NodeName: k.Node, Client: d.client, Tokens: d.tokens})
 	d.volumes = volumes.New(volumes.Config{CSI: d.csi, RootDir: o.RootDirectory, NodeName: k.Node, Objects: d.objects, Tokens: d.tokens, Node: d.node.Node, Client: d.client, Recorder: d.recorder,
 		View: k.View, Image: d.imageVolume, Keep: k.podsToKeep})
@@ -175,11 +187,17 @@ func (d *daemon) build(ctx context.Context) error {
 	d.probed = metrics.NewKubeRegistry()
 	k.Probes = probes.New(probes.Config{Registry: d.probed, Exec: d.execProbe, Recorder: d.recorder, OnChange: k.Wake})
 	d.watchServices(ctx)
+	if k.Allocations, err = resources.NewAllocations(filepath.Join(o.RootDirectory, "allocated_pods_state")); err != nil {
+		return err
+	}
+	if k.Users, err = resources.NewUserNamespaces(filepath.Join(o.RootDirectory, "pods"), uint32(*c.UserNamespaces.IDsPerPod), int(c.MaxPods)); err != nil {
+		return err
+	}
 	k.Actor = act.New(act.Config{
-		Runtime: d.runtime, Images: k.Images, Recorder: d.recorder, Objects: d.objects, Services: d.services, RootDir: o.RootDirectory,
+		Runtime: d.runtime, Images: k.Images, Recorder: d.recorder, Objects: d.objects, Services: d.services, RootDir: o.RootDirectory, Logs: k.Logs,
 		ClusterDNS: c.ClusterDNS, ClusterDomain: c.ClusterDomain, ResolvConf: *c.ResolverConfig, HostIPs: k.HostIPs, Hostname: k.Node, Allocatable: k.Allocatable,
 		CgroupParent: k.Cgroups.Parent, SeccompDefault: *c.SeccompDefault, SeccompRoot: filepath.Join(o.RootDirectory, "seccomp"),
-		CPUQuota: *c.CPUCFSQuota, CPUPeriod: cpuPeriod(o), UnifiedCgroups: resources.Unified(), SubPath: d.volumes.SubPath,
+		CPUQuota: *c.CPUCFSQuota, CPUPeriod: c.CPUCFSQuotaPeriod.Duration, UnifiedCgroups: resources.Unified(), GroupOOMKill: c.SingleProcessOOMKill == nil || !*c.SingleProcessOOMKill, Sysctls: c.DefaultPodSysctls, Users: k.Users, SubPath: d.volumes.SubPath, RuntimeHandler: d.runtimeHandler,
 	})
 	return nil
 }
@@ -191,11 +209,13 @@ func orDefault(s, fallback string) string {
 	return s
 }
 
-func cpuPeriod(o *config.Options) time.Duration {
-	if p := o.Config.CPUCFSQuotaPeriod; p != nil && p.Duration > 0 {
-		return p.Duration
+// maxPods is maxPods, or less where podsPerCore says so.
+func maxPods(c *kubeletconfig.KubeletConfiguration) int32 {
+	info, err := machine.Host.Read()
+	if c.PodsPerCore == 0 || err != nil {
+		return c.MaxPods
 	}
-	return 100 * time.Millisecond
+	return min(c.MaxPods, c.PodsPerCore*int32(info.CPUs)) //nolint:gosec // few
 }
 
 // systemdCgroups asks the runtime which cgroup driver it uses; one that does not say takes the configured one.
@@ -216,9 +236,9 @@ func (d *daemon) nodeConfig() node.Config {
 		}
 	}
 	return node.Config{
-		Name: o.HostnameOverride, Client: d.client, Recorder: d.recorder, Runtime: d.runtime, Images: d.images, Machine: machine.Host,
+		Name: o.NodeName, Client: d.client, Recorder: d.recorder, Runtime: d.runtime, Images: d.images, Machine: machine.Host,
 		Register: *c.RegisterNode, Labels: o.NodeLabels, Taints: c.RegisterWithTaints, NodeIPs: ips, ExternalCloud: o.CloudProvider == "external", ProviderID: c.ProviderID,
-		RootDir: o.RootDirectory, MaxPods: c.MaxPods, Reserved: reserved(c.SystemReserved, c.KubeReserved), EvictionHard: c.EvictionHard,
+		RootDir: o.RootDirectory, MaxPods: maxPods(c), Unschedulable: !o.Schedulable, Reserved: reserved(c.SystemReserved, c.KubeReserved), EvictionHard: c.EvictionHard,
 		PressureSettle: c.EvictionPressureTransitionPeriod.Duration, KubeletVersion: version.Get().GitVersion, Port: c.Port, MaxImages: int(*c.NodeStatusMaxImages),
 		StatusEvery: c.NodeStatusUpdateFrequency.Duration, ReportEvery: c.NodeStatusReportFrequency.Duration, LeaseDuration: time.Duration(c.NodeLeaseDurationSeconds) * time.Second,
 		VolumesInUse: func() []v1.UniqueVolumeName { return d.volumes.InUse() },
@@ -281,24 +301,75 @@ func (d *daemon) watchPods(ctx context.Context, start func(func(context.Context)
 	if d.client == nil {
 		return nil
 	}
+	start(d.awaitNode)
 	return desired.WatchAPI(ctx, d.client, d.kubelet.Node, d.kubelet.Desired)
+}
+
+// awaitNode wakes everybody when the API knows the node: static pods get their mirrors then, and others are admitted.
+func (d *daemon) awaitNode(ctx context.Context) {
+	const pause = 200 * time.Millisecond
+	for d.node.Registered() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+	d.kubelet.WakeAll()
+}
+
+// divide gives pods, and as far as enforceNodeAllocatable says the system's and Kubernetes' daemons, their parts of the
+// machine.
+func (d *daemon) divide() error {
+	c := &d.options.Config
+	var pods v1.ResourceList
+	for _, key := range c.EnforceNodeAllocatable {
+		var err error
+		switch key {
+		case "pods":
+			own, nodeErr := d.node.Node()
+			if nodeErr != nil {
+				return nodeErr
+			}
+			pods = without(own.Status.Capacity, reserved(c.SystemReserved, c.KubeReserved))
+		case "system-reserved":
+			err = d.kubelet.Cgroups.Reserve(c.SystemReservedCgroup, reserved(c.SystemReserved))
+		case "kube-reserved":
+			err = d.kubelet.Cgroups.Reserve(c.KubeReservedCgroup, reserved(c.KubeReserved))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return d.kubelet.Cgroups.Setup(pods)
+}
+
+// without is the CPU and memory of all without part.
+func without(all, part v1.ResourceList) v1.ResourceList {
+	out := v1.ResourceList{}
+	for _, name := range []v1.ResourceName{v1.ResourceCPU, v1.ResourceMemory} {
+		q := all[name].DeepCopy()
+		q.Sub(part[name])
+		out[name] = q
+	}
+	return out
 }
 
 // watchServices keeps the Services that containers' variables come from.
 func (d *daemon) watchServices(ctx context.Context) {
 	if d.client == nil {
-		d.services = func(string) []*v1.Service { return nil }
+		d.services = func(string) ([]*v1.Service, bool) { return nil, true }
 		return
 	}
 	factory := informers.NewSharedInformerFactory(d.client, 0)
-	lister := factory.Core().V1().Services().Lister()
+	lister, synced := factory.Core().V1().Services().Lister(), factory.Core().V1().Services().Informer().HasSynced
 	factory.Start(ctx.Done())
-	d.services = func(namespace string) []*v1.Service {
+	d.services = func(namespace string) ([]*v1.Service, bool) {
 		own, _ := lister.Services(namespace).List(labels.Everything())
 		if api, err := lister.Services(v1.NamespaceDefault).Get("kubernetes"); err == nil && namespace != v1.NamespaceDefault {
 			own = append(own, api)
 		}
-		return own
+		return own, synced()
 	}
 }
 
@@ -320,6 +391,18 @@ func bareID(id string) string {
 	return id
 }
 
+// runtimeHandler looks the class up at the API: it is rarely used, and may have changed.
+func (d *daemon) runtimeHandler(ctx context.Context, class string) (string, error) {
+	if d.client == nil {
+		return "", fmt.Errorf("spec.runtimeClassName: RuntimeClass %q cannot be looked up: there is no API server", class)
+	}
+	found, err := d.client.NodeV1().RuntimeClasses().Get(ctx, class, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("spec.runtimeClassName: %w", err)
+	}
+	return found.Handler, nil
+}
+
 // imageVolume brings an image volume's image to the node.
 func (d *daemon) imageVolume(ctx context.Context, pod *v1.Pod, v *v1.Volume) (string, error) {
 	image, err := d.kubelet.Images.Ensure(ctx, pod, &v1.Container{Name: v.Name, Image: v.Image.Reference, ImagePullPolicy: v.Image.PullPolicy}, nil)
@@ -329,7 +412,7 @@ func (d *daemon) imageVolume(ctx context.Context, pod *v1.Pod, v *v1.Volume) (st
 // collectImages removes images when the disk fills.
 func (d *daemon) collectImages(ctx context.Context) {
 	c := &d.options.Config
-	d.kubelet.Images.Collect(ctx, images.Limits{High: *c.ImageGCHighThresholdPercent, Low: *c.ImageGCLowThresholdPercent, MinAge: c.ImageMinimumGCAge.Duration}, d.kubelet.imagesInUse, d.imageDisk)
+	d.kubelet.Images.Collect(ctx, images.Limits{High: *c.ImageGCHighThresholdPercent, Low: *c.ImageGCLowThresholdPercent, MinAge: c.ImageMinimumGCAge.Duration, MaxAge: c.ImageMaximumGCAge.Duration}, d.kubelet.imagesInUse, d.imageDisk)
 }
 
 // watchPlugins registers the CSI drivers of this node.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,11 +15,7 @@ import (
 	"pilotis.dev/cmd/kubelet/observed"
 )
 
-const (
-	housekeepingEvery = time.Minute
-	// deadContainersKept is how many ended containers of a name stay, for their logs.
-	deadContainersKept = 1
-)
+const housekeepingEvery = time.Minute
 
 // housekeeping finds what no event tells of: pods that ended while the kubelet was away, ended containers and
 // sandboxes that are not needed, mirrors of static pods that are gone.
@@ -41,6 +38,7 @@ func (k *Kubelet) housekeeping(ctx context.Context) {
 		}
 		k.collectContainers(ctx)
 		k.deleteOrphanMirrors(ctx)
+		k.collectLogs(ctx)
 		timer.Reset(housekeepingEvery)
 	}
 }
@@ -75,7 +73,7 @@ func (k *Kubelet) collectContainers(ctx context.Context) {
 		for _, c := range o.Containers {
 			count[c.Name]++
 			// The newest of a name, and its predecessor while it runs, may still be asked for.
-			if c.Exited() && count[c.Name] > deadContainersKept+1 {
+			if !c.Running() && count[c.Name] > k.DeadContainers+1 {
 				k.logError(ctx, k.Actor.RemoveContainer(ctx, o, c, true), "An ended container cannot be removed")
 			}
 		}
@@ -84,6 +82,27 @@ func (k *Kubelet) collectContainers(ctx context.Context) {
 				continue
 			}
 			k.logError(ctx, k.Runtime.Service.RemovePodSandbox(ctx, s.ID), "A replaced sandbox cannot be removed")
+		}
+	}
+}
+
+// collectLogs removes logs of pods that nobody knows any more, and links to logs that are gone.
+func (k *Kubelet) collectLogs(ctx context.Context) {
+	keep, known := k.podsToKeep()
+	if !known {
+		return
+	}
+	dirs, _ := filepath.Glob(filepath.Join(k.Logs.Pods, "*_*_*"))
+	for _, dir := range dirs {
+		name := filepath.Base(dir)
+		if uid := types.UID(name[strings.LastIndexByte(name, '_')+1:]); !keep.Has(uid) {
+			k.logError(ctx, os.RemoveAll(dir), "The logs of a pod that is gone cannot be removed")
+		}
+	}
+	links, _ := filepath.Glob(filepath.Join(k.Logs.Links, "*.log"))
+	for _, link := range links {
+		if _, err := os.Stat(link); os.IsNotExist(err) {
+			k.logError(ctx, os.Remove(link), "A link to a log that is gone cannot be removed")
 		}
 	}
 }

@@ -57,6 +57,8 @@ type Kubelet struct {
 	Actor       *act.Actor
 	Images      *images.Manager
 	Cgroups     resources.Cgroups
+	Users       *resources.UserNamespaces
+	Allocations *resources.Allocations
 	Status      *status.Writer
 	Volumes     Volumes
 	Probes      Probes
@@ -66,12 +68,21 @@ type Kubelet struct {
 	NodeObject  func() *v1.Node
 	Allocatable func() v1.ResourceList
 	MaxPods     int
+	Logs        observed.Logs
+	// Pressure tells why the node takes no such pod now; empty: it does. nil: it always does.
+	Pressure func(pod *v1.Pod) string
+	// DeadContainers is how many ended containers of a name stay, for their logs.
+	DeadContainers int
+	// UnsafeSysctls are those that pods may set besides the safe ones (allowedUnsafeSysctls).
+	UnsafeSysctls []string
 
-	mu      sync.Mutex
-	workers map[types.UID]*worker
-	ctx     context.Context
-	wg      sync.WaitGroup
-	healthy time.Time // last answer of the runtime
+	mu        sync.Mutex
+	workers   map[types.UID]*worker
+	ctx       context.Context
+	wg        sync.WaitGroup
+	healthy   time.Time  // last answer of the runtime
+	admission sync.Mutex // what one pod takes another must see
+	sharing   sync.Mutex // of the CPU share of a class: it follows the newest list of pods
 }
 
 // Begin lets Wake start workers, which end with ctx. It comes before the sources of pods start.
@@ -123,6 +134,22 @@ func (k *Kubelet) Wake(uid types.UID) {
 	w.wake(k.Desired.Get(uid))
 }
 
+// WakeAll makes every pod's worker look again.
+func (k *Kubelet) WakeAll() {
+	uids := map[types.UID]bool{}
+	for _, p := range k.Desired.Pods() {
+		uids[p.UID] = true
+	}
+	k.mu.Lock()
+	for uid := range k.workers {
+		uids[uid] = true
+	}
+	k.mu.Unlock()
+	for uid := range uids {
+		k.Wake(uid)
+	}
+}
+
 // forget ends a worker and wakes those that waited for its name.
 func (k *Kubelet) forget(w *worker) {
 	k.mu.Lock()
@@ -149,6 +176,24 @@ func (k *Kubelet) predecessor(pod *v1.Pod) types.UID {
 		}
 	}
 	return ""
+}
+
+// namesake finds what an earlier kubelet started under the name of a static pod, from another manifest. It goes first,
+// even before the API has told its pods: the API server may be the pod in question.
+func (k *Kubelet) namesake(ctx context.Context, pod *v1.Pod) (types.UID, error) {
+	if !desired.IsStatic(pod) {
+		return "", nil
+	}
+	known, err := k.Runtime.UIDs(ctx)
+	if err != nil {
+		return "", err
+	}
+	for uid, other := range known {
+		if uid != pod.UID && other.Namespace == pod.Namespace && other.Name == pod.Name {
+			return uid, nil
+		}
+	}
+	return "", nil
 }
 
 // Pods lists the node's pods with their newest status.

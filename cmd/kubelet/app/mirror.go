@@ -38,11 +38,16 @@ func (k *Kubelet) ensureMirror(ctx context.Context, pod *v1.Pod) error {
 	mirror.Annotations[desired.AnnotationMirror] = pod.Annotations[desired.AnnotationHash]
 	controller := true
 	mirror.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID, Controller: &controller}}
-	_, err := k.Client.CoreV1().Pods(pod.Namespace).Create(ctx, mirror, metav1.CreateOptions{})
+	made, err := k.Client.CoreV1().Pods(pod.Namespace).Create(ctx, mirror, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	// The watch may be slow after the API server was away: the status need not wait for it.
+	k.Desired.Update(desired.API, made)
+	return nil
 }
 
 func (k *Kubelet) deleteMirror(ctx context.Context, pod *v1.Pod) {

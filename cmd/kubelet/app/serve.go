@@ -18,7 +18,7 @@ import (
 func (d *daemon) serve(ctx context.Context, start func(func(context.Context))) error {
 	o, c := d.options, &d.options.Config
 	certificate, renew, err := node.ServingCertificate(ctx, node.ServingConfig{
-		CertFile: c.TLSCertFile, KeyFile: c.TLSPrivateKeyFile, Request: c.ServerTLSBootstrap, CertDir: o.CertDirectory, NodeName: o.HostnameOverride, Client: d.client,
+		CertFile: c.TLSCertFile, KeyFile: c.TLSPrivateKeyFile, Request: c.ServerTLSBootstrap, CertDir: o.CertDirectory, NodeName: o.NodeName, Client: d.client,
 		Addresses: func() []v1.NodeAddress {
 			if n := d.node.Registered(); n != nil {
 				return n.Status.Addresses
@@ -46,7 +46,7 @@ func (d *daemon) serve(ctx context.Context, start func(func(context.Context))) e
 		port = 0
 	}
 	listeners, err := serve.New(serve.Config{
-		NodeName: o.HostnameOverride, Address: c.Address, Port: port, ReadOnlyPort: int(c.ReadOnlyPort), HealthzAddress: c.HealthzBindAddress, HealthzPort: int(*c.HealthzPort),
+		NodeName: o.NodeName, Address: c.Address, Port: port, ReadOnlyPort: int(c.ReadOnlyPort), HealthzAddress: c.HealthzBindAddress, HealthzPort: int(*c.HealthzPort),
 		GetCertificate: certificate, MinTLSVersion: version, CipherSuites: ciphers, Auth: auth,
 		Runtime: d.runtime, Images: d.images, Pods: d.kubelet.Pods, Running: d.kubelet.RunningPods, Health: d.health, Machine: machine.Host, RootDir: o.RootDirectory, VolumePath: d.volumes.Path, ProbeMetrics: d.probed,
 		KubeletConfig: c, Debugging: *c.EnableDebuggingHandlers, Profiling: *c.EnableProfilingHandler, SystemLogs: *c.EnableSystemLogHandler,

@@ -20,8 +20,11 @@ import (
 	"pilotis.dev/cmd/kubelet/status"
 )
 
-// retryPause follows a step that failed.
-const retryPause = 2 * time.Second
+// retryPause follows a step that failed; it doubles while steps fail.
+const (
+	retryPause    = 100 * time.Millisecond
+	maxRetryPause = 16 * time.Second
+)
 
 // worker brings one pod to what it should be. It alone touches the pod's containers.
 type worker struct {
@@ -44,6 +47,11 @@ type worker struct {
 	waiting   map[string]status.Waiting
 	cleared   bool // volumes and cgroup of the ended pod are gone
 	removed   bool
+	resize    status.Resize
+	// evicted is why the node ends the pod, evictionGrace how long it may take; guarded by the kubelet's lock.
+	evicted       *status.Rejection
+	evictionGrace time.Duration
+	postponed     bool // a resize waits for room; guarded by the kubelet's lock
 }
 
 // wake makes the worker look again. A deletion, or one with less grace, does not wait for what is under way.
@@ -70,6 +78,7 @@ func (w *worker) wake(pod *v1.Pod) {
 func (w *worker) run(ctx context.Context) {
 	logger := klog.FromContext(ctx).WithValues("podUID", w.uid)
 	timer := time.NewTimer(time.Hour)
+	failures := 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -92,7 +101,10 @@ func (w *worker) run(ctx context.Context) {
 		}
 		if err != nil && !errors.Is(err, context.Canceled) {
 			logger.Info("A pod cannot be brought to what it should be, trying again", "pod", w.name, "reason", err.Error())
-			again = retryPause
+			again = min(retryPause<<failures, maxRetryPause)
+			failures = min(failures+1, 8)
+		} else {
+			failures = 0
 		}
 		if again > 0 {
 			timer.Reset(again)
@@ -103,15 +115,20 @@ func (w *worker) run(ctx context.Context) {
 // step observes the pod, plans, and acts once. It returns when to look again although nothing happens; 0: never.
 func (w *worker) step(ctx context.Context) (time.Duration, error) {
 	k := w.kubelet
+	told := k.Desired.AllReady() // before the pod is looked up: what is missing then is not wanted
 	pod := k.Desired.Get(w.uid)
 	now, err := k.Runtime.Pod(ctx, w.uid)
 	if err != nil {
 		return 0, err
 	}
 	if pod == nil {
-		return w.remove(ctx, now)
+		return w.remove(ctx, now, told)
 	}
 	w.adopt(pod)
+	if evicted, grace := w.eviction(); evicted != nil && pod.DeletionTimestamp == nil && !ended(pod) {
+		w.rejected = evicted
+		return 0, w.end(ctx, now, grace, evicted.Message)
+	}
 	switch {
 	case pod.DeletionTimestamp != nil:
 		return 0, w.end(ctx, now, act.Grace(pod), "")
@@ -121,11 +138,20 @@ func (w *worker) step(ctx context.Context) (time.Duration, error) {
 		w.rejected = rejectionOf(pod)
 		return 0, w.end(ctx, now, act.Grace(pod), "")
 	}
-	if by := k.predecessor(pod); by != "" && len(now.Sandboxes) == 0 {
-		w.block(by)
-		return time.Second, nil
+	if len(now.Sandboxes) == 0 {
+		by, err := w.waitsFor(ctx, pod)
+		if err != nil {
+			return 0, err
+		}
+		if by != "" {
+			w.block(by)
+			return time.Second, nil
+		}
 	}
 	w.block("")
+	if !w.admitted && !desired.IsStatic(pod) && k.Client != nil && k.NodeObject() == nil {
+		return time.Second, nil // the node's labels and taints decide; the API has not told them yet
+	}
 	if left, limited := deadline(pod); limited && left <= 0 {
 		w.rejected = &status.Rejection{Reason: "DeadlineExceeded", Message: "Pod was active on the node longer than the specified deadline"}
 		k.Recorder.Event(pod, v1.EventTypeNormal, "DeadlineExceeded", w.rejected.Message)
@@ -141,6 +167,10 @@ func (w *worker) step(ctx context.Context) (time.Duration, error) {
 			klog.FromContext(ctx).Info("The mirror of a static pod cannot be made yet", "pod", klog.KObj(pod), "reason", err.Error())
 		}
 	}
+	if pod, err = w.allocate(pod); err != nil {
+		return 0, err
+	}
+	w.pod = pod
 	k.Objects.Use(pod)
 	k.Probes.AddPod(pod)
 	again, err := w.advance(ctx, pod, now)
@@ -148,6 +178,34 @@ func (w *worker) step(ctx context.Context) (time.Duration, error) {
 		again = left
 	}
 	return again, err
+}
+
+// waitsFor is the pod of the same name that must be gone before this one begins.
+func (w *worker) waitsFor(ctx context.Context, pod *v1.Pod) (types.UID, error) {
+	if by := w.kubelet.predecessor(pod); by != "" {
+		return by, nil
+	}
+	by, err := w.kubelet.namesake(ctx, pod)
+	if by != "" {
+		w.kubelet.Wake(by)
+	}
+	return by, err
+}
+
+func (w *worker) eviction() (*status.Rejection, time.Duration) {
+	w.kubelet.mu.Lock()
+	defer w.kubelet.mu.Unlock()
+	return w.evicted, w.evictionGrace
+}
+
+// interrupt ends the step that is under way, unless it already ends the pod, and makes the worker look again.
+func (w *worker) interrupt() {
+	w.mu.Lock()
+	if w.cancel != nil && w.grace == nil {
+		w.cancel()
+	}
+	w.mu.Unlock()
+	w.again()
 }
 
 func (w *worker) adopt(pod *v1.Pod) {
@@ -194,7 +252,8 @@ func (w *worker) advance(ctx context.Context, pod *v1.Pod, now *observed.Pod) (t
 		Unhealthy: func(c *observed.Container) (string, bool) {
 			return k.Probes.Unhealthy(w.uid, c.Name, "containerd://"+c.ID)
 		},
-		Started: func(c *observed.Container) bool { return k.Probes.Started(w.uid, c.Name) },
+		Started:  func(c *observed.Container) bool { return k.Probes.Started(w.uid, c.Name) },
+		Outdated: outdated(k.Actor, pod),
 	})
 	w.noteBackoff(pod, p)
 	w.publish(ctx, now, false)
@@ -266,8 +325,11 @@ func (w *worker) carryOut(ctx context.Context, pod *v1.Pod, now *observed.Pod, p
 			return err
 		}
 	}
-	if len(p.Start) == 0 && !p.CreateSandbox {
-		return nil
+	err := w.resizeContainers(view, p.Resize, func(pod *v1.Pod, r plan.Resize) error {
+		return k.Actor.UpdateResources(ctx, pod, r.Spec, r.Container.ID)
+	})
+	if err != nil || (len(p.Start) == 0 && !p.CreateSandbox) {
+		return err
 	}
 	if err := k.Cgroups.Ensure(pod); err != nil {
 		k.Recorder.Eventf(pod, v1.EventTypeWarning, "FailedToCreatePodContainer", "unable to ensure pod container exists: %v", err)
@@ -367,7 +429,7 @@ func (w *worker) publish(ctx context.Context, now *observed.Pod, final bool) {
 		pod = known
 	}
 	in := status.Input{
-		Pod: pod, Observed: now, HostIPs: k.HostIPs(), Now: time.Now(), Waiting: w.waiting, Rejected: w.rejected,
+		Pod: pod, Observed: now, HostIPs: k.HostIPs(), Now: time.Now(), Waiting: w.waiting, Rejected: w.rejected, Resize: w.resize,
 		Ending:  w.pod.DeletionTimestamp != nil || w.rejected != nil,
 		Ready:   func(c string) bool { ready, known := k.Probes.Ready(w.uid, c); return ready || !known },
 		Started: func(c string) bool { return k.Probes.Started(w.uid, c) },
@@ -414,6 +476,7 @@ func (w *worker) committed(grace time.Duration) {
 func (w *worker) end(ctx context.Context, now *observed.Pod, grace time.Duration, reason string) error {
 	k := w.kubelet
 	w.committed(grace)
+	k.Probes.StopLiveness(w.uid)
 	w.publish(ctx, now, false)
 	if now.AnyRunning() || (now.Sandbox() != nil && now.Sandbox().Ready) {
 		if err := k.Actor.KillPod(ctx, w.view(w.pod, now), now, grace, reason); err != nil {
@@ -452,14 +515,17 @@ func (w *worker) markCleared() {
 	w.kubelet.mu.Lock()
 	w.cleared = true
 	w.kubelet.mu.Unlock()
+	w.kubelet.shareOut()
+	w.kubelet.wakePostponed()
 }
 
 // remove is for a pod that nobody wants any more: its source does not have it.
-func (w *worker) remove(ctx context.Context, now *observed.Pod) (time.Duration, error) {
+// told: every source had told its pods when this one was missing.
+func (w *worker) remove(ctx context.Context, now *observed.Pod, told bool) (time.Duration, error) {
 	k := w.kubelet
 	if w.pod == nil {
-		if !k.Desired.AllReady() {
-			return time.Second, nil // its source may not have told yet
+		if !told && !w.replaced(now) {
+			return 0, nil // its source may not have told yet; when it has, everybody is woken
 		}
 		w.pod = stranger(now)
 		w.adopt(w.pod)
@@ -495,6 +561,10 @@ func (w *worker) remove(ctx context.Context, now *observed.Pod) (time.Duration, 
 	if err := k.removePodDir(w.uid); err != nil {
 		return 0, err
 	}
+	k.Users.Release(w.uid)
+	if err := k.Allocations.Forget(w.uid); err != nil {
+		return 0, err
+	}
 	k.Status.Forget(w.uid)
 	k.Backoff.Forget(string(w.uid))
 	k.Images.Forget(w.pod)
@@ -505,12 +575,22 @@ func (w *worker) remove(ctx context.Context, now *observed.Pod) (time.Duration, 
 	return 0, nil
 }
 
-// stranger stands for a pod of which only the runtime knows.
+// replaced reports that a manifest of the pod's name is another pod now.
+func (w *worker) replaced(now *observed.Pod) bool {
+	successor := w.kubelet.Desired.Static(now.Namespace, now.Name)
+	return successor != nil && successor.UID != w.uid && w.kubelet.Desired.Get(w.uid) == nil
+}
+
+// stranger stands for a pod of which only the runtime knows: what its containers' annotations tell is enough to end it
+// as its specification wanted.
 func stranger(now *observed.Pod) *v1.Pod {
 	pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: now.UID, Name: now.Name, Namespace: now.Namespace}}
 	for _, c := range now.Containers {
 		if c.PodGrace != nil {
 			pod.Spec.TerminationGracePeriodSeconds = c.PodGrace
+		}
+		if c.PreStop != nil {
+			pod.Spec.Containers = append(pod.Spec.Containers, v1.Container{Name: c.Name, Ports: c.Ports, Lifecycle: &v1.Lifecycle{PreStop: c.PreStop}})
 		}
 	}
 	return pod

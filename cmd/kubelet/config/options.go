@@ -5,41 +5,51 @@ package config
 import (
 	"fmt"
 	"os"
-	"path/filepath"
-	"sort"
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
-	"sigs.k8s.io/yaml"
 )
 
-// Options are the command line and the configuration that it and the file make together.
+// Options are the command line and the configuration that it and the files make together.
 type Options struct {
 	File, DropInDir     string
 	Kubeconfig          string
 	BootstrapKubeconfig string
 	CertDirectory       string
 	RootDirectory       string
-	HostnameOverride    string
-	NodeIP              string
-	NodeLabels          map[string]string
-	RegisterTaints      []string
-	CloudProvider       string
-	SandboxImage        string
+	// NodeName is the name of the Node: --hostname-override or the host's name, in small letters.
+	NodeName         string
+	HostnameOverride string
+	NodeIP           string
+	NodeLabels       map[string]string
+	CloudProvider    string
+	// Schedulable is --register-schedulable.
+	Schedulable bool
+	// MaxDeadContainers is how many ended containers of a name stay.
+	MaxDeadContainers int32
+	registerTaints    []string
 
+	// Config is complete once Complete has run.
 	Config kubeletconfig.KubeletConfiguration
-	flags  *cliflag.NamedFlagSets
-	// overrides are the deprecated flags that stand for fields of the file.
-	overrides kubeletconfig.KubeletConfiguration
+	// Gates are the feature gates of --feature-gates and the file.
+	Gates featuregate.MutableFeatureGate
+
+	flags *cliflag.NamedFlagSets
+	// typed is what the deprecated flags were parsed into; Complete carries over what was set.
+	typed *kubeletconfig.KubeletConfiguration
 }
 
 // NewOptions has upstream's defaults.
 func NewOptions() *Options {
-	o := &Options{CertDirectory: "/var/lib/kubelet/pki", RootDirectory: "/var/lib/kubelet"}
+	o := &Options{
+		CertDirectory: "/var/lib/kubelet/pki", RootDirectory: "/var/lib/kubelet", Schedulable: true,
+		MaxDeadContainers: 1, Gates: newGates(),
+	}
 	logsapi.SetRecommendedLoggingConfiguration(&o.Config.Logging)
 	return o
 }
@@ -57,116 +67,79 @@ func (o *Options) Flags() *cliflag.NamedFlagSets {
 	fs.StringVar(&o.HostnameOverride, "hostname-override", "", "Name of this node. Default: the host's name.")
 	fs.StringVar(&o.NodeIP, "node-ip", "", "Address of this node, or two of different families, comma separated. Default: that of the default route.")
 	fs.Var(cliflag.NewMapStringString(&o.NodeLabels), "node-labels", "Labels to register the node with, as key=value pairs.")
-	fs.StringSliceVar(&o.RegisterTaints, "register-with-taints", nil, "Taints to register the node with, as key=value:effect.")
-	fs.StringVar(&o.CloudProvider, "cloud-provider", "", "\"external\" registers the node with the taint that a cloud controller manager removes.")
-	fs.StringVar(&o.SandboxImage, "pod-infra-container-image", "", "Image that garbage collection keeps besides the one the runtime pins.")
+	fs.StringVar(&o.CloudProvider, "cloud-provider", "", "\"external\" registers the node with the taint that a cloud controller manager removes. Empty: there is none.")
+	fs.BoolVar(&o.Schedulable, "register-schedulable", o.Schedulable, "Register the node as schedulable.")
+	_ = fs.MarkDeprecated("register-schedulable", "use --register-with-taints instead.")
+	fs.Int32Var(&o.MaxDeadContainers, "maximum-dead-containers-per-container", o.MaxDeadContainers, "How many ended containers of a name are kept for their logs.")
+	_ = fs.MarkDeprecated("maximum-dead-containers-per-container", "use eviction thresholds instead.")
 
-	fs = o.flags.FlagSet("overrides of --config")
-	c := &o.overrides
-	fs.StringVar(&c.ContainerRuntimeEndpoint, "container-runtime-endpoint", "", "Socket of the container runtime, as unix:///path.")
-	fs.StringVar(&c.StaticPodPath, "pod-manifest-path", "", "Folder or file of static pod manifests.")
-	fs.StringVar(&c.StaticPodURL, "manifest-url", "", "URL of a static pod manifest.")
-	fs.StringVar(&c.Address, "address", "", "Address of the kubelet's API.")
-	fs.Int32Var(&c.Port, "port", 0, "Port of the kubelet's API.")
-	fs.StringVar(&c.CgroupDriver, "cgroup-driver", "", "cgroupfs or systemd, where the runtime does not say.")
-	fs.StringVar(&c.ClusterDomain, "cluster-domain", "", "Domain of the cluster's DNS names.")
-	fs.StringSliceVar(&c.ClusterDNS, "cluster-dns", nil, "Addresses of the cluster's DNS servers.")
-	fs.Int32Var(&c.MaxPods, "max-pods", 0, "Number of pods that this node runs.")
-	fs.StringVar(&c.TLSCertFile, "tls-cert-file", "", "Certificate of the kubelet's API.")
-	fs.StringVar(&c.TLSPrivateKeyFile, "tls-private-key-file", "", "Key of --tls-cert-file.")
-	fs.StringVar(&c.Authentication.X509.ClientCAFile, "client-ca-file", "", "CA that client certificates of the kubelet's API are checked with.")
+	o.typed = &kubeletconfig.KubeletConfiguration{}
+	setDefaults(o.typed)
+	fs = o.flags.FlagSet(overridesSection)
+	bind(fs, o.typed)
+	fs.StringSliceVar(&o.registerTaints, "register-with-taints", nil, "Taints to register the node with, as key=value:effect.")
 	return o.flags
 }
 
-// Complete reads the files, applies defaults and flags, and validates.
+// Complete reads the files, applies flags and defaults, and validates.
 func (o *Options) Complete() error {
-	if o.File != "" {
-		if err := o.read(o.File); err != nil {
-			return fmt.Errorf("--config %s: %w", o.File, err)
-		}
+	c := &kubeletconfig.KubeletConfiguration{}
+	if err := o.load(c); err != nil {
+		return err
 	}
-	if o.DropInDir != "" {
-		if err := o.readDropIns(); err != nil {
-			return fmt.Errorf("--config-dir %s: %w", o.DropInDir, err)
-		}
+	setDefaults(c)
+	if err := o.applyFlags(c); err != nil {
+		return err
 	}
-	o.override()
-	setDefaults(&o.Config)
-	if o.HostnameOverride == "" {
-		name, err := os.Hostname()
-		if err != nil {
-			return fmt.Errorf("--hostname-override is missing and the host's name is unknown: %w", err)
-		}
-		o.HostnameOverride = name
+	o.Config = *c
+	var errs []error
+	if err := o.nameNode(); err != nil {
+		errs = append(errs, err)
 	}
-	o.HostnameOverride = strings.ToLower(strings.TrimSpace(o.HostnameOverride))
-	for _, t := range o.RegisterTaints {
+	for _, t := range o.registerTaints {
 		taint, err := parseTaint(t)
 		if err != nil {
-			return fmt.Errorf("--register-with-taints: %w", err)
+			errs = append(errs, fmt.Errorf("--register-with-taints: %w", err))
+			continue
 		}
 		o.Config.RegisterWithTaints = append(o.Config.RegisterWithTaints, taint)
 	}
-	var errs []error
+	if err := o.Gates.SetFromMap(c.FeatureGates); err != nil {
+		errs = append(errs, fmt.Errorf("featureGates: %w", err))
+	}
+	errs = append(errs, o.validateFlags()...)
 	for _, e := range validate(&o.Config) {
 		errs = append(errs, e)
-	}
-	if o.BootstrapKubeconfig != "" && o.Kubeconfig == "" {
-		errs = append(errs, fmt.Errorf("--kubeconfig is missing: --bootstrap-kubeconfig writes it"))
 	}
 	return utilerrors.NewAggregate(errs)
 }
 
-func (o *Options) read(path string) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
+func (o *Options) nameNode() error {
+	name := o.HostnameOverride
+	if name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("--hostname-override is missing and the host's name is unknown: %w", err)
+		}
+		name = host
 	}
-	if err := yaml.UnmarshalStrict(data, &o.Config); err != nil {
-		return err
-	}
-	if o.Config.APIVersion != kubeletconfig.SchemeGroupVersion.String() || o.Config.Kind != "KubeletConfiguration" {
-		return fmt.Errorf("it holds %q of %q: expected kind KubeletConfiguration of apiVersion %s", o.Config.Kind, o.Config.APIVersion, kubeletconfig.SchemeGroupVersion)
+	o.NodeName = strings.ToLower(strings.TrimSpace(name))
+	if o.NodeName == "" {
+		return fmt.Errorf("--hostname-override: %q is no name", name)
 	}
 	return nil
 }
 
-func (o *Options) readDropIns() error {
-	files, err := filepath.Glob(filepath.Join(o.DropInDir, "*.conf"))
-	if err != nil {
-		return err
+func (o *Options) validateFlags() []error {
+	var errs []error
+	if o.BootstrapKubeconfig != "" && o.Kubeconfig == "" {
+		errs = append(errs, fmt.Errorf("--kubeconfig is missing: --bootstrap-kubeconfig writes it"))
 	}
-	sort.Strings(files)
-	for _, f := range files {
-		if err := o.read(f); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Base(f), err)
-		}
+	if o.CloudProvider != "" && o.CloudProvider != "external" {
+		errs = append(errs, fmt.Errorf("--cloud-provider: Unsupported value: %q: supported values: \"\", \"external\"", o.CloudProvider))
 	}
-	return nil
-}
-
-// override lets the flags that stand for fields win.
-func (o *Options) override() {
-	from, to := &o.overrides, &o.Config
-	for _, s := range []struct{ from, to *string }{
-		{&from.ContainerRuntimeEndpoint, &to.ContainerRuntimeEndpoint}, {&from.StaticPodPath, &to.StaticPodPath},
-		{&from.StaticPodURL, &to.StaticPodURL}, {&from.Address, &to.Address}, {&from.CgroupDriver, &to.CgroupDriver},
-		{&from.ClusterDomain, &to.ClusterDomain}, {&from.TLSCertFile, &to.TLSCertFile}, {&from.TLSPrivateKeyFile, &to.TLSPrivateKeyFile},
-		{&from.Authentication.X509.ClientCAFile, &to.Authentication.X509.ClientCAFile},
-	} {
-		if *s.from != "" {
-			*s.to = *s.from
-		}
-	}
-	if from.Port != 0 {
-		to.Port = from.Port
-	}
-	if from.MaxPods != 0 {
-		to.MaxPods = from.MaxPods
-	}
-	if len(from.ClusterDNS) > 0 {
-		to.ClusterDNS = from.ClusterDNS
-	}
+	errs = append(errs, validateLabels(o.NodeLabels)...)
+	return append(errs, validateNodeIP(o.NodeIP)...)
 }
 
 // parseTaint reads key[=value]:effect.

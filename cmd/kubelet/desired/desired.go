@@ -39,6 +39,7 @@ type Set struct {
 	ready    map[string]bool
 	expected []string
 	listener func(uid types.UID)
+	complete func()
 }
 
 // NewSet waits for the sources named before AllReady.
@@ -46,8 +47,10 @@ func NewSet(expected ...string) *Set {
 	return &Set{sources: map[string]map[types.UID]*v1.Pod{}, mirrors: map[types.NamespacedName]*v1.Pod{}, ready: map[string]bool{}, expected: expected}
 }
 
-// Listen sets who is told about changed pods, before the sources start.
-func (s *Set) Listen(f func(uid types.UID)) { s.listener = f }
+// Listen sets who is told about changed pods, and that a source has told everything once, before the sources start.
+func (s *Set) Listen(changed func(uid types.UID), complete func()) {
+	s.listener, s.complete = changed, complete
+}
 
 // IsMirror tells the API's image of a static pod.
 func IsMirror(pod *v1.Pod) bool { _, ok := pod.Annotations[AnnotationMirror]; return ok }
@@ -83,6 +86,7 @@ func (s *Set) Replace(source string, pods []*v1.Pod) {
 		}
 	}
 	s.sources[source] = now
+	first := !s.ready[source]
 	s.ready[source] = true
 	if source == API { // a mirror that came or went is its static pod's business
 		for _, other := range []string{File, HTTP} {
@@ -94,6 +98,9 @@ func (s *Set) Replace(source string, pods []*v1.Pod) {
 	s.mu.Unlock()
 	for uid := range changed {
 		s.listener(uid)
+	}
+	if first {
+		s.complete()
 	}
 }
 
@@ -120,7 +127,10 @@ func (s *Set) Remove(source string, pod *v1.Pod) {
 	s.mu.Lock()
 	uid := pod.UID
 	if IsMirror(pod) && source == API {
-		delete(s.mirrors, types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})
+		name := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}
+		if m := s.mirrors[name]; m != nil && m.UID == pod.UID {
+			delete(s.mirrors, name) // not one that has taken its place
+		}
 		uid = s.staticLocked(pod)
 	} else {
 		delete(s.sources[source], uid)
@@ -145,8 +155,9 @@ func (s *Set) staticLocked(mirror *v1.Pod) types.UID {
 // Ready notes that a source has told everything once.
 func (s *Set) Ready(source string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.ready[source] = true
+	s.mu.Unlock()
+	s.complete()
 }
 
 // AllReady reports whether every source has told everything once: before, a pod that is missing may be still to come.
@@ -168,6 +179,20 @@ func (s *Set) Get(uid types.UID) *v1.Pod {
 	for _, pods := range s.sources {
 		if p := pods[uid]; p != nil {
 			return p
+		}
+	}
+	return nil
+}
+
+// Static finds the static pod of a name.
+func (s *Set) Static(namespace, name string) *v1.Pod {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, source := range []string{File, HTTP} {
+		for _, p := range s.sources[source] {
+			if p.Namespace == namespace && p.Name == name {
+				return p
+			}
 		}
 	}
 	return nil

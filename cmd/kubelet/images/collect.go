@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"math"
 	"sort"
 	"time"
 
@@ -16,6 +17,7 @@ const collectEvery = 5 * time.Minute
 type Limits struct {
 	High, Low int32
 	MinAge    time.Duration
+	MaxAge    time.Duration // an image unused for so long goes, however much room there is; 0: never
 }
 
 // Collect removes unused images, least recently used first, whenever the disk is filled beyond the high limit, until
@@ -30,17 +32,27 @@ func (m *Manager) Collect(ctx context.Context, limits Limits, inUse func(context
 			return
 		case <-ticker.C:
 		}
+		if limits.MaxAge > 0 {
+			if freed, err := m.Free(ctx, math.MaxInt64, limits.MaxAge, inUse); freed > 0 || err != nil {
+				logger.Info("Removed images that were long unused", "freedBytes", freed, "err", err)
+			}
+		}
+		if _, err := m.Free(ctx, 0, limits.MinAge, inUse); err != nil { // frees nothing, notes what is in use
+			logger.Info("Images cannot be listed", "reason", err.Error())
+			continue
+		}
 		used, size, err := usage()
 		if err != nil || size == 0 || used*100/size < uint64(limits.High) {
 			continue
 		}
 		excess := int64(used) - int64(size)*int64(limits.Low)/100
-		freed, err := m.free(ctx, excess, limits.MinAge, inUse)
+		freed, err := m.Free(ctx, excess, limits.MinAge, inUse)
 		logger.Info("Removed unused images", "freedBytes", freed, "wantedBytes", excess, "err", err)
 	}
 }
 
-func (m *Manager) free(ctx context.Context, wanted int64, minAge time.Duration, inUse func(context.Context) (map[string]bool, error)) (int64, error) {
+// Free removes unused images of minAge at least, least recently used first, until wanted bytes are free.
+func (m *Manager) Free(ctx context.Context, wanted int64, minAge time.Duration, inUse func(context.Context) (map[string]bool, error)) (int64, error) {
 	used, err := inUse(ctx)
 	if err != nil {
 		return 0, err
@@ -56,8 +68,8 @@ func (m *Manager) free(ctx context.Context, wanted int64, minAge time.Duration, 
 		m.used = map[string]time.Time{}
 	}
 	for _, image := range all {
-		if m.used[image.Id].IsZero() {
-			m.used[image.Id] = now // first seen: its age begins
+		if m.used[image.Id].IsZero() || used[image.Id] {
+			m.used[image.Id] = now // first seen, or in use: its age begins now
 		}
 		if !image.Pinned && !used[image.Id] && now.Sub(m.used[image.Id]) >= minAge {
 			candidates = append(candidates, image)

@@ -43,12 +43,11 @@ type Manager struct {
 	Service  internalapi.ImageManagerService
 	Secrets  Secrets
 	Recorder record.EventRecorder
-	Serial   bool // one pull at a time
+	Limits   PullLimits
 
-	mu      sync.Mutex
-	pulling sync.Mutex
-	delays  map[string]*delay
-	used    map[string]time.Time // image ID to when a container was last made of it
+	mu     sync.Mutex
+	delays map[string]*delay
+	used   map[string]time.Time // image ID to when a container was last made of it
 }
 
 type delay struct {
@@ -108,10 +107,12 @@ func (m *Manager) present(ctx context.Context, spec *runtimeapi.ImageSpec) (*Ima
 }
 
 func (m *Manager) pull(ctx context.Context, pod *v1.Pod, c *v1.Container, spec *runtimeapi.ImageSpec, sandbox *runtimeapi.PodSandboxConfig) (Image, error) {
-	if m.Serial {
-		m.pulling.Lock()
-		defer m.pulling.Unlock()
+	done, err := m.Limits.begin(ctx)
+	if err != nil {
+		m.event(pod, c, v1.EventTypeWarning, "Failed", fmt.Sprintf("Failed to pull image %q: %v", c.Image, err))
+		return Image{}, fmt.Errorf("%w: %v", ErrImagePull, err)
 	}
+	defer done()
 	m.event(pod, c, v1.EventTypeNormal, "Pulling", fmt.Sprintf("Pulling image %q", c.Image))
 	began := time.Now()
 	var last error

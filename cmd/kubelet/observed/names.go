@@ -36,6 +36,17 @@ const (
 	ContainerLogRoot = "/var/log/containers"
 )
 
+// Logs are the folders of logs: by pod, and links to them by container.
+type Logs struct{ Pods, Links string }
+
+// DefaultLogs are where log collectors look.
+func DefaultLogs() Logs { return Logs{Pods: LogRoot, Links: ContainerLogRoot} }
+
+// Pod is the folder of the pod's logs.
+func (l Logs) Pod(namespace, name string, uid types.UID) string {
+	return filepath.Join(l.Pods, fmt.Sprintf("%s_%s_%s", namespace, name, uid))
+}
+
 // PodLogDir is the folder of the pod's logs.
 func PodLogDir(namespace, name string, uid types.UID) string {
 	return filepath.Join(LogRoot, fmt.Sprintf("%s_%s_%s", namespace, name, uid))

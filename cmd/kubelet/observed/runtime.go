@@ -2,6 +2,7 @@ package observed
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	internalapi "k8s.io/cri-api/pkg/apis"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -51,6 +53,8 @@ type Container struct {
 	LogPath                            string
 	TerminationPath, TerminationPolicy string
 	PodGrace                           *int64
+	PreStop                            *v1.LifecycleHandler // nil: none
+	Ports                              []v1.ContainerPort
 	Resources                          *runtimeapi.ContainerResources
 	User                               *runtimeapi.ContainerUser
 }
@@ -176,6 +180,15 @@ func (r Runtime) container(ctx context.Context, c *runtimeapi.Container) (*Conta
 	out.RestartCount, _ = strconv.Atoi(st.Annotations[AnnotationRestartCount])
 	if grace, err := strconv.ParseInt(st.Annotations[AnnotationPodGrace], 10, 64); err == nil {
 		out.PodGrace = &grace
+	}
+	if text := st.Annotations[AnnotationPreStop]; text != "" {
+		var hook v1.LifecycleHandler
+		if json.Unmarshal([]byte(text), &hook) == nil {
+			out.PreStop = &hook
+		}
+	}
+	if text := st.Annotations[AnnotationPorts]; text != "" {
+		_ = json.Unmarshal([]byte(text), &out.Ports) // only a named port of a hook needs them
 	}
 	if message := terminationMessage(out, st); message != "" {
 		out.Message = message

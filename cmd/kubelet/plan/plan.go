@@ -8,6 +8,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"pilotis.dev/cmd/kubelet/observed"
 )
@@ -30,6 +31,8 @@ type Input struct {
 	Wait func(c *observed.Container) time.Duration
 	// Unhealthy reports that a probe wants the container ended, and why.
 	Unhealthy func(c *observed.Container) (reason string, unhealthy bool)
+	// Outdated tells which resources of a running container differ from its specification; nil: none do.
+	Outdated func(spec *v1.Container, c *observed.Container) (cpu, memory bool)
 	// Started reports that the container's startup probe, if it has one, has succeeded.
 	Started func(c *observed.Container) bool
 }
@@ -38,6 +41,7 @@ type Input struct {
 type Plan struct {
 	KillPod       bool // end all containers and the sandbox
 	Kill          []Kill
+	Resize        []Resize
 	CreateSandbox bool
 	Attempt       uint32 // of the sandbox to make
 	SandboxID     string // of the sandbox that stays
@@ -56,6 +60,12 @@ type Kill struct {
 	Failed bool
 }
 
+// Resize gives a running container the resources of its specification (KEP-1287).
+type Resize struct {
+	Container *observed.Container
+	Spec      *v1.Container
+}
+
 // Start starts a container.
 type Start struct {
 	Container *v1.Container
@@ -65,7 +75,7 @@ type Start struct {
 
 // Nothing reports that there is nothing to do now.
 func (p Plan) Nothing() bool {
-	return !p.KillPod && !p.CreateSandbox && len(p.Kill) == 0 && len(p.Start) == 0
+	return !p.KillPod && !p.CreateSandbox && len(p.Kill) == 0 && len(p.Resize) == 0 && len(p.Start) == 0
 }
 
 // String prints the plan a line a step.
@@ -76,6 +86,9 @@ func (p Plan) String() string {
 	}
 	for _, k := range p.Kill {
 		fmt.Fprintf(&b, "kill %s: %s\n", k.Container.Name, k.Reason)
+	}
+	for _, r := range p.Resize {
+		fmt.Fprintf(&b, "resize %s\n", r.Spec.Name)
 	}
 	if p.CreateSandbox {
 		fmt.Fprintf(&b, "create sandbox %d\n", p.Attempt)
@@ -273,6 +286,7 @@ func (b *builder) initContainer(c *v1.Container) bool {
 	switch {
 	case now == nil:
 		b.startAgain(c, Init, b.in.Observed.Newest(c.Name))
+	case b.lost(c, Init, now):
 	case now.Exited() && now.ExitCode == 0:
 		return true
 	case now.Exited() && !initRestarts(b.in.Pod, c, now):
@@ -300,10 +314,10 @@ func (b *builder) sidecar(c *v1.Container) bool {
 	case now == nil:
 		b.startAgain(c, Init, b.in.Observed.Newest(c.Name))
 		return false
+	case b.lost(c, Init, now):
+		return false
 	case now.Exited():
 		b.startAgain(c, Init, now)
-		return false
-	case !now.Running():
 		return false
 	}
 	b.check(c, now)
@@ -326,6 +340,7 @@ func (b *builder) regular() {
 			if last == nil || !last.Exited() || restarts(b.in.Pod, c, last) {
 				b.startAgain(c, Regular, last)
 			}
+		case b.lost(c, Regular, now):
 		case now.Exited():
 			if restarts(b.in.Pod, c, now) {
 				b.startAgain(c, Regular, now)
@@ -342,7 +357,38 @@ func (b *builder) check(c *v1.Container, now *observed.Container) {
 		b.kill(now, fmt.Sprintf("Container %s definition changed, will be restarted", c.Name), false)
 	} else if reason, unhealthy := b.in.Unhealthy(now); unhealthy {
 		b.kill(now, reason, true)
+	} else if b.in.Outdated != nil {
+		b.resize(c, now)
 	}
+}
+
+// resize follows changed resources, by a restart where the container's resizePolicy wants one.
+func (b *builder) resize(c *v1.Container, now *observed.Container) {
+	cpu, memory := b.in.Outdated(c, now)
+	if !cpu && !memory {
+		return
+	}
+	for _, p := range c.ResizePolicy {
+		if p.RestartPolicy == v1.RestartContainer && (p.ResourceName == v1.ResourceCPU && cpu || p.ResourceName == v1.ResourceMemory && memory) {
+			b.kill(now, fmt.Sprintf("Container %s resize requires restart", c.Name), false)
+			return
+		}
+	}
+	b.plan.Resize = append(b.plan.Resize, Resize{Container: now, Spec: c})
+}
+
+// lost plans for a container that neither runs nor has ended: a kubelet that was killed created it and did not start it,
+// or the runtime has lost it. It reports whether this was so.
+func (b *builder) lost(c *v1.Container, kind Kind, now *observed.Container) bool {
+	switch now.State {
+	case runtimeapi.ContainerState_CONTAINER_CREATED:
+		b.start(c, kind)
+	case runtimeapi.ContainerState_CONTAINER_UNKNOWN:
+		b.kill(now, fmt.Sprintf("Container %s is in an unknown state, try killing it before restart", c.Name), false)
+	default:
+		return false
+	}
+	return true
 }
 
 func (b *builder) allEnded() bool {

@@ -58,17 +58,78 @@ func (c Cgroups) name(parts []string) string {
 	return strings.Join(joined, "-") + ".slice"
 }
 
-// Setup makes the node's own levels: kubepods and the two QoS classes.
-func (c Cgroups) Setup() error {
+// Setup makes the node's own levels: kubepods and the two QoS classes. pods is what all pods together may use (the
+// machine less what is reserved); nil: as much as there is (enforceNodeAllocatable without "pods").
+func (c Cgroups) Setup(pods v1.ResourceList) error {
 	if !c.Enabled {
 		return nil
 	}
-	for _, parts := range [][]string{{"kubepods"}, {"kubepods", "burstable"}, {"kubepods", "besteffort"}} {
-		if err := c.apply(parts, &cgroups.Resources{CpuShares: minShares}); err != nil {
+	if err := c.apply([]string{"kubepods"}, limits(pods)); err != nil {
+		return err
+	}
+	for _, class := range []string{"burstable", "besteffort"} {
+		if err := c.apply([]string{"kubepods", class}, &cgroups.Resources{CpuShares: minShares}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Reserve limits a cgroup of the system's or Kubernetes' own daemons, which must exist, to what is reserved for them.
+func (c Cgroups) Reserve(name string, reserved v1.ResourceList) error {
+	config := &cgroups.Cgroup{Path: name, Resources: limits(reserved)}
+	config.Resources.SkipDevices, config.Resources.SkipFreezeOnSet = true, true
+	m, err := manager.New(config)
+	if err != nil {
+		return fmt.Errorf("cgroup %s: %w", name, err)
+	}
+	if !m.Exists() {
+		return fmt.Errorf("cgroup %s does not exist: make it before the kubelet starts, or leave enforceNodeAllocatable to pods", name)
+	}
+	if err := m.Set(config.Resources); err != nil {
+		return fmt.Errorf("setting cgroup %s: %w", name, err)
+	}
+	return nil
+}
+
+// limits are the kernel's for a list: a hard one of memory and processes, a share of the CPU.
+func limits(list v1.ResourceList) *cgroups.Resources {
+	r := &cgroups.Resources{CpuShares: minShares}
+	if cpu, ok := list[v1.ResourceCPU]; ok {
+		r.CpuShares = uint64(Shares(cpu.MilliValue())) //nolint:gosec // positive
+	}
+	if memory, ok := list[v1.ResourceMemory]; ok {
+		r.Memory = memory.Value()
+	}
+	if pids, ok := list["pid"]; ok {
+		n := pids.Value()
+		r.PidsLimit = &n
+	}
+	return weighed(r)
+}
+
+// weighed has the CPU share in the terms of cgroup v2 too.
+func weighed(r *cgroups.Resources) *cgroups.Resources {
+	if Unified() {
+		r.CpuWeight = cgroups.ConvertCPUSharesToCgroupV2Value(r.CpuShares)
+	}
+	return r
+}
+
+// ShareOut gives the burstable class the CPU share that its pods request together, so that it neither starves nor
+// takes from the guaranteed ones. The best-effort class gets what others leave.
+func (c Cgroups) ShareOut(pods []*v1.Pod) error {
+	if !c.Enabled {
+		return nil
+	}
+	var milli int64
+	for _, p := range pods {
+		if QOSClass(p) == v1.PodQOSBurstable {
+			requests := resource.PodRequests(p, resource.PodResourcesOptions{})
+			milli += requests.Cpu().MilliValue()
+		}
+	}
+	return c.apply([]string{"kubepods", "burstable"}, &cgroups.Resources{CpuShares: uint64(Shares(milli))}) //nolint:gosec // positive
 }
 
 // Ensure makes the pod's cgroup with the sum of its containers' shares and, when all have limits, their limits.
@@ -128,7 +189,7 @@ func (c Cgroups) manager(parts []string, r *cgroups.Resources) (cgroups.Manager,
 }
 
 func (c Cgroups) apply(parts []string, r *cgroups.Resources) error {
-	m, err := c.manager(parts, r)
+	m, err := c.manager(parts, weighed(r))
 	if err != nil {
 		return fmt.Errorf("cgroup %s: %w", c.name(parts), err)
 	}

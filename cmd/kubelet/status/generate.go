@@ -32,13 +32,36 @@ type Input struct {
 	// Rejected is why the node refused the pod, or ended it by itself; nil: it did not.
 	Rejected *Rejection
 	// Ending: the pod is to end, and its containers are being stopped or are gone.
-	Ending  bool
+	Ending bool
+	// Resize is how far a resize of the pod is.
+	Resize  Resize
 	Ready   func(container string) bool // by readiness probe; true without one
 	Started func(container string) bool // by startup probe; true without one
 }
 
+// Resize is the state of a pod whose resources were changed (KEP-1287); the zero value: as specified.
+type Resize struct {
+	Pending, Message string // reason why it cannot be done now: Deferred or Infeasible
+	Error            string // it failed and is tried again
+}
+
+func (r Resize) conditions() []v1.PodCondition {
+	var out []v1.PodCondition
+	if r.Pending != "" {
+		out = append(out, v1.PodCondition{Type: v1.PodResizePending, Status: v1.ConditionTrue, Reason: r.Pending, Message: r.Message})
+	}
+	if r.Error != "" {
+		out = append(out, v1.PodCondition{Type: v1.PodResizeInProgress, Status: v1.ConditionTrue, Reason: v1.PodReasonError, Message: r.Error})
+	}
+	return out
+}
+
 // Rejection is a pod's end by the node's own decision.
-type Rejection struct{ Reason, Message string }
+type Rejection struct {
+	Reason, Message string
+	// Disruption is the reason of the condition DisruptionTarget when the node ended a pod that ran (KEP-3329).
+	Disruption string
+}
 
 // Generate makes the pod's status.
 func Generate(in Input) v1.PodStatus {
@@ -62,6 +85,11 @@ func Generate(in Input) v1.PodStatus {
 	if len(s.PodIPs) > 0 {
 		s.PodIP = s.PodIPs[0].IP
 	}
+	if refused(in) {
+		s.Phase, s.Reason, s.Message = v1.PodFailed, in.Rejected.Reason, in.Rejected.Message
+		s.PodIP, s.PodIPs = "", nil
+		return s // it never had containers: users see the reason, not "ContainerCreating"
+	}
 	g := generator{in: in}
 	for i := range in.Pod.Spec.InitContainers {
 		s.InitContainerStatuses = append(s.InitContainerStatuses, g.container(&in.Pod.Spec.InitContainers[i], old.InitContainerStatuses, plan.Init))
@@ -81,6 +109,14 @@ func Generate(in Input) v1.PodStatus {
 	}
 	s.Conditions = conditions(in, &s)
 	return s
+}
+
+// refused reports that the node did not take the pod at all.
+func refused(in Input) bool {
+	if in.Rejected == nil || len(in.Pod.Status.ContainerStatuses) > 0 || len(in.Pod.Status.InitContainerStatuses) > 0 {
+		return false
+	}
+	return in.Observed == nil || (len(in.Observed.Sandboxes) == 0 && len(in.Observed.Containers) == 0)
 }
 
 func podIPs(in Input) []v1.PodIP {
@@ -286,6 +322,10 @@ func conditions(in Input, s *v1.PodStatus) []v1.PodCondition {
 	if !slices.ContainsFunc(in.Pod.Status.Conditions, func(c v1.PodCondition) bool { return c.Type == v1.PodScheduled && c.Status == v1.ConditionTrue }) {
 		mine = append(mine, scheduled)
 	}
+	mine = append(mine, in.Resize.conditions()...)
+	if in.Rejected != nil && in.Rejected.Disruption != "" {
+		mine = append(mine, v1.PodCondition{Type: v1.DisruptionTarget, Status: v1.ConditionTrue, Reason: in.Rejected.Disruption, Message: in.Rejected.Message})
+	}
 	out := []v1.PodCondition{}
 	for _, c := range mine {
 		c.ObservedGeneration = in.Pod.Generation
@@ -298,6 +338,9 @@ func conditions(in Input, s *v1.PodStatus) []v1.PodCondition {
 		out = append(out, c)
 	}
 	for _, o := range in.Pod.Status.Conditions {
+		if o.Type == v1.PodResizePending || o.Type == v1.PodResizeInProgress {
+			continue // over, or in the list already
+		}
 		if !slices.ContainsFunc(out, func(c v1.PodCondition) bool { return c.Type == o.Type }) {
 			out = append(out, o)
 		}

@@ -31,14 +31,19 @@ type record struct {
 	pod     *v1.Pod
 	status  v1.PodStatus
 	written *v1.PodStatus
+	target  types.UID // of the API's object that was written; a static pod's mirror may be replaced
 	// final: every container is gone for good; the API's object is deleted after the status is written.
 	final    bool
 	deleting bool
 	busy     bool
 }
 
-// retryPause follows a write that failed.
-const retryPause = 2 * time.Second
+// retryPause follows a write that failed; it doubles while writes fail. The first is short: the Node authorizer knows
+// a pod some milliseconds after the kubelet does.
+const (
+	retryPause    = 50 * time.Millisecond
+	maxRetryPause = 5 * time.Second
+)
 
 // Get is the newest status of the pod.
 func (w *Writer) Get(uid types.UID) (v1.PodStatus, bool) {
@@ -65,17 +70,10 @@ func (w *Writer) Set(ctx context.Context, pod *v1.Pod, s v1.PodStatus, final boo
 	r.pod, r.status = pod, s
 	r.final = r.final || final
 	r.deleting = pod.DeletionTimestamp != nil
-	w.kick(ctx, r)
-}
-
-// Again writes a pod's status anew, when its API object appeared late or lost it.
-func (w *Writer) Again(ctx context.Context, uid types.UID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if r := w.pods[uid]; r != nil {
+	if _, target, exists := w.Target(pod); exists && target != r.target {
 		r.written = nil
-		w.kick(ctx, r)
 	}
+	w.kick(ctx, r)
 }
 
 // Forget drops a pod.
@@ -99,6 +97,7 @@ func (r *record) pending() bool {
 }
 
 func (w *Writer) write(ctx context.Context, r *record) {
+	pause := retryPause
 	for {
 		w.mu.Lock()
 		if !r.pending() || ctx.Err() != nil {
@@ -111,27 +110,38 @@ func (w *Writer) write(ctx context.Context, r *record) {
 		name, uid, exists := w.Target(pod)
 		if !exists {
 			w.mu.Lock()
-			r.busy = false // Again comes when it appears
+			r.busy = false // Set comes when it appears: its static pod is woken
 			w.mu.Unlock()
 			return
 		}
 		gone, err := w.put(ctx, name, uid, pod, status, remove)
 		w.mu.Lock()
 		if err == nil {
-			r.written = &status
+			r.written, r.target = &status, uid
 			if gone {
 				r.deleting = false
 			}
 		}
 		w.mu.Unlock()
 		if err != nil {
-			klog.FromContext(ctx).Info("Writing a pod's status failed, trying again", "pod", klog.KObj(pod), "reason", err.Error())
+			klog.FromContext(ctx).V(level(pause)).Info("Writing a pod's status failed, trying again", "pod", klog.KObj(pod), "after", pause, "reason", err.Error())
 			select {
 			case <-ctx.Done():
-			case <-time.After(retryPause):
+			case <-time.After(pause):
 			}
+			pause = min(2*pause, maxRetryPause)
+		} else {
+			pause = retryPause
 		}
 	}
+}
+
+// level keeps first failures, which are ordinary, out of the log.
+func level(pause time.Duration) int {
+	if pause == retryPause {
+		return 2
+	}
+	return 0
 }
 
 // put patches the API's status to what it should be, and deletes a pod that has ended and may go.

@@ -79,3 +79,22 @@ spec:
 		t.Errorf("something was stored: %s %v", out, err)
 	}
 }
+
+// TestUserNamespaceIsNotTheHosts: hostUsers: false gives root in the pod another identity on the node.
+func TestUserNamespaceIsNotTheHosts(t *testing.T) {
+	s := newSpace(t)
+	s.apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: apart}
+spec:
+  hostUsers: false
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: IMAGE, command: [sleep, "100000"]}]
+`)
+	s.must("wait", "--for=condition=Ready", "pod/apart", "--timeout=90s")
+	fields := strings.Fields(s.must("exec", "apart", "--", "cat", "/proc/self/uid_map"))
+	if len(fields) != 3 || fields[0] != "0" || fields[1] == "0" {
+		t.Errorf("uid_map %v: root of the pod is root of the node", fields)
+	}
+}

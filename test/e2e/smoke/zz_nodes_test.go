@@ -100,10 +100,11 @@ func TestBudgetHoldsADrain(t *testing.T) {
 	s.eventually("3", "get", "deployment", "web", "-o", "jsonpath={.status.readyReplicas}")
 }
 
-// TestTaintsRepel: NoSchedule holds back what does not tolerate it, NoExecute ends what runs.
+// TestTaintsRepel: NoSchedule holds back what does not tolerate it, NoExecute ends what runs, a toleration with a time
+// ends when the time has passed.
 func TestTaintsRepel(t *testing.T) {
 	s := newSpace(t)
-	pod := func(name, key string) {
+	pod := func(name, key, more string) {
 		s.apply(`
 apiVersion: v1
 kind: Pod
@@ -111,7 +112,7 @@ metadata: {name: ` + name + `}
 spec:
   terminationGracePeriodSeconds: 0
   nodeSelector: {kubernetes.io/hostname: worker-1}
-  tolerations: [{key: ` + key + `, operator: Exists}]
+  tolerations: [{key: ` + key + `, operator: Exists` + more + `}]
   containers: [{name: c, image: IMAGE, command: [sleep, "100000"]}]
 `)
 	}
@@ -120,8 +121,8 @@ spec:
 		_, _ = s.try("taint", "node", "worker-1", "smoke-fire-")
 	})
 	s.must("taint", "node", "worker-1", "smoke-door=shut:NoSchedule")
-	pod("outside", "other")
-	pod("inside", "smoke-door")
+	pod("outside", "other", "")
+	pod("inside", "smoke-door", "")
 	s.must("wait", "--for=condition=Ready", "pod/inside", "--timeout=90s")
 	s.until("the waiting pod to say why", func() (string, bool) {
 		out, err := s.try("get", "pod", "outside", "-o", `jsonpath={.status.conditions[?(@.type=="PodScheduled")].reason}: {.status.conditions[?(@.type=="PodScheduled")].message}`)
@@ -130,9 +131,12 @@ spec:
 	s.must("taint", "node", "worker-1", "smoke-door-")
 	s.must("wait", "--for=condition=Ready", "pod/outside", "--timeout=90s")
 
-	pod("proof", "smoke-fire")
-	s.must("wait", "--for=condition=Ready", "pod/proof", "--timeout=90s")
+	pod("proof", "smoke-fire", "")
+	pod("slow", "smoke-fire", ", effect: NoExecute, tolerationSeconds: 5")
+	s.must("wait", "--for=condition=Ready", "pod/proof", "pod/slow", "--timeout=90s")
 	s.must("taint", "node", "worker-1", "smoke-fire=hot:NoExecute")
 	s.must("wait", "--for=delete", "pod/outside", "pod/inside", "--timeout=60s")
+	s.must("get", "pod", "slow", "proof")
+	s.must("wait", "--for=delete", "pod/slow", "--timeout=60s")
 	s.must("get", "pod", "proof")
 }

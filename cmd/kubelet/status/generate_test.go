@@ -1,0 +1,221 @@
+package status
+
+import (
+	"testing"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/utils/ptr"
+
+	"pilotis.dev/cmd/kubelet/observed"
+)
+
+var start = time.Unix(1000, 0)
+
+func pod(policy v1.RestartPolicy, init []string, regular ...string) *v1.Pod {
+	p := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Generation: 7}, Spec: v1.PodSpec{RestartPolicy: policy}}
+	for _, n := range init {
+		p.Spec.InitContainers = append(p.Spec.InitContainers, v1.Container{Name: n})
+	}
+	for _, n := range regular {
+		p.Spec.Containers = append(p.Spec.Containers, v1.Container{Name: n, Image: n + ":1"})
+	}
+	return p
+}
+
+func running(name string) *observed.Container {
+	return &observed.Container{ID: name + "-id", Name: name, SandboxID: "s", State: runtimeapi.ContainerState_CONTAINER_RUNNING, Started: start, Created: start}
+}
+
+func exited(name string, code int32) *observed.Container {
+	c := running(name)
+	c.State, c.ExitCode, c.Finished = runtimeapi.ContainerState_CONTAINER_EXITED, code, start.Add(time.Second)
+	return c
+}
+
+func sees(containers ...*observed.Container) *observed.Pod {
+	return &observed.Pod{Sandboxes: []*observed.Sandbox{{ID: "s", Ready: true, IPs: []string{"10.0.0.7"}}}, Containers: containers}
+}
+
+func input(p *v1.Pod, o *observed.Pod) Input {
+	yes := func(string) bool { return true }
+	return Input{Pod: p, Observed: o, HostIPs: []string{"192.0.2.1"}, Now: start.Add(time.Minute), Ready: yes, Started: yes}
+}
+
+func condition(s v1.PodStatus, kind v1.PodConditionType) v1.PodCondition {
+	for _, c := range s.Conditions {
+		if c.Type == kind {
+			return c
+		}
+	}
+	return v1.PodCondition{}
+}
+
+func TestPhaseAndReadiness(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		pod      *v1.Pod
+		observed *observed.Pod
+		change   func(*Input)
+		phase    v1.PodPhase
+		ready    bool
+		reason   string // of condition Ready
+	}{
+		{name: "nothing started", pod: pod(v1.RestartPolicyAlways, nil, "a"), phase: v1.PodPending, reason: "ContainersNotReady"},
+		{name: "all runs", pod: pod(v1.RestartPolicyAlways, nil, "a", "b"), observed: sees(running("a"), running("b")), phase: v1.PodRunning, ready: true},
+		{name: "one not yet created", pod: pod(v1.RestartPolicyAlways, nil, "a", "b"), observed: sees(running("a")), phase: v1.PodPending, reason: "ContainersNotReady"},
+		{name: "init under way", pod: pod(v1.RestartPolicyAlways, []string{"i"}, "a"), observed: sees(running("i")), phase: v1.PodPending, reason: "ContainersNotReady"},
+		{name: "init failed for good", pod: pod(v1.RestartPolicyNever, []string{"i"}, "a"), observed: sees(exited("i", 1)), phase: v1.PodFailed, reason: "PodFailed"},
+		{name: "init failed and tries again", pod: pod(v1.RestartPolicyOnFailure, []string{"i"}, "a"), observed: sees(exited("i", 1)), phase: v1.PodPending, reason: "ContainersNotReady"},
+		{name: "done", pod: pod(v1.RestartPolicyNever, nil, "a"), observed: sees(exited("a", 0)), phase: v1.PodSucceeded, reason: "PodCompleted"},
+		{name: "failed", pod: pod(v1.RestartPolicyNever, nil, "a", "b"), observed: sees(exited("a", 0), exited("b", 3)), phase: v1.PodFailed, reason: "PodFailed"},
+		{name: "between two runs", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(exited("a", 3)), phase: v1.PodRunning, reason: "ContainersNotReady"},
+		{name: "failed, to be tried again", pod: pod(v1.RestartPolicyOnFailure, nil, "a"), observed: sees(exited("a", 3)), phase: v1.PodRunning, reason: "ContainersNotReady"},
+		{name: "readiness probe fails", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(running("a")), change: func(in *Input) { in.Ready = func(string) bool { return false } }, phase: v1.PodRunning, reason: "ContainersNotReady"},
+		{name: "readiness gate is missing", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(running("a")), change: func(in *Input) {
+			in.Pod.Spec.ReadinessGates = []v1.PodReadinessGate{{ConditionType: "x/y"}}
+		}, phase: v1.PodRunning, reason: "ReadinessGatesNotReady"},
+		{name: "readiness gate holds", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(running("a")), change: func(in *Input) {
+			in.Pod.Spec.ReadinessGates = []v1.PodReadinessGate{{ConditionType: "x/y"}}
+			in.Pod.Status.Conditions = []v1.PodCondition{{Type: "x/y", Status: v1.ConditionTrue}}
+		}, phase: v1.PodRunning, ready: true},
+		{name: "an end is final", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(running("a")), change: func(in *Input) { in.Pod.Status.Phase = v1.PodFailed }, phase: v1.PodFailed, ready: true},
+		{name: "deleted with success", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(exited("a", 0)), change: func(in *Input) { in.Ending = true }, phase: v1.PodSucceeded, reason: "PodCompleted"},
+		{name: "deleted with a failure", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(exited("a", 137)), change: func(in *Input) { in.Ending = true }, phase: v1.PodFailed, reason: "PodFailed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := input(tt.pod, tt.observed)
+			if tt.change != nil {
+				tt.change(&in)
+			}
+			s := Generate(in)
+			ready := condition(s, v1.PodReady)
+			if s.Phase != tt.phase {
+				t.Errorf("phase %s, want %s", s.Phase, tt.phase)
+			}
+			if (ready.Status == v1.ConditionTrue) != tt.ready && tt.name != "an end is final" || ready.Reason != tt.reason && tt.reason != "" {
+				t.Errorf("Ready is %s (%s), want %v (%s)", ready.Status, ready.Reason, tt.ready, tt.reason)
+			}
+			if s.ObservedGeneration != 7 || ready.ObservedGeneration != 7 {
+				t.Errorf("observedGeneration %d, of Ready %d; want 7", s.ObservedGeneration, ready.ObservedGeneration)
+			}
+		})
+	}
+}
+
+func TestContainerStates(t *testing.T) {
+	oom := exited("a", 137)
+	oom.Reason = "OOMKilled"
+	first, second := exited("a", 1), running("a")
+	second.Created, second.ID, second.RestartCount = start.Add(time.Hour), "second", 1
+	for _, tt := range []struct {
+		name        string
+		observed    *observed.Pod
+		waiting     *Waiting
+		state, last string
+		restarts    int32
+	}{
+		{"not yet", nil, nil, "waiting ContainerCreating", "", 0},
+		{"the image cannot be pulled", nil, &Waiting{Reason: "ErrImagePull"}, "waiting ErrImagePull", "", 0},
+		{"runs", sees(running("a")), nil, "running", "", 0},
+		{"success", sees(exited("a", 0)), nil, "terminated Completed", "", 0},
+		{"failure", sees(exited("a", 2)), nil, "terminated Error", "", 0},
+		{"out of memory", sees(oom), nil, "terminated OOMKilled", "", 0},
+		{"runs again", sees(second, first), nil, "running", "terminated Error", 1},
+		{"backs off", sees(exited("a", 2)), &Waiting{Reason: "CrashLoopBackOff"}, "waiting CrashLoopBackOff", "terminated Error", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := input(pod(v1.RestartPolicyAlways, nil, "a"), tt.observed)
+			if tt.waiting != nil {
+				in.Waiting = map[string]Waiting{"a": *tt.waiting}
+			}
+			c := Generate(in).ContainerStatuses[0]
+			if got := text(c.State); got != tt.state {
+				t.Errorf("state %q, want %q", got, tt.state)
+			}
+			if got := text(c.LastTerminationState); got != tt.last {
+				t.Errorf("last state %q, want %q", got, tt.last)
+			}
+			if c.RestartCount != tt.restarts {
+				t.Errorf("%d restarts, want %d", c.RestartCount, tt.restarts)
+			}
+		})
+	}
+}
+
+func text(s v1.ContainerState) string {
+	switch {
+	case s.Running != nil:
+		return "running"
+	case s.Waiting != nil:
+		return "waiting " + s.Waiting.Reason
+	case s.Terminated != nil:
+		return "terminated " + s.Terminated.Reason
+	}
+	return ""
+}
+
+func TestAContainerTheRuntimeLostIsUnknown(t *testing.T) {
+	p := pod(v1.RestartPolicyNever, nil, "a")
+	p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "a", ContainerID: "containerd://x", State: v1.ContainerState{Running: &v1.ContainerStateRunning{}}}}
+	c := Generate(input(p, nil)).ContainerStatuses[0]
+	if got := text(c.State); got != "terminated ContainerStatusUnknown" || c.ContainerID != "containerd://x" {
+		t.Errorf("state %q of %s", got, c.ContainerID)
+	}
+}
+
+func TestSidecar(t *testing.T) {
+	p := pod(v1.RestartPolicyAlways, []string{"s"}, "a")
+	p.Spec.InitContainers[0].RestartPolicy = ptr.To(v1.ContainerRestartPolicyAlways)
+	in := input(p, sees(running("s"), running("a")))
+	if s := Generate(in); s.Phase != v1.PodRunning || condition(s, v1.PodReady).Status != v1.ConditionTrue || condition(s, v1.PodInitialized).Status != v1.ConditionTrue {
+		t.Errorf("phase %s, conditions %v", s.Phase, s.Conditions)
+	}
+	in.Ready = func(c string) bool { return c != "s" }
+	if s := Generate(in); condition(s, v1.PodReady).Status == v1.ConditionTrue {
+		t.Error("a pod is ready although its sidecar is not")
+	}
+	in = input(p, sees(running("s")))
+	in.Started = func(string) bool { return false }
+	if s := Generate(in); condition(s, v1.PodInitialized).Status == v1.ConditionTrue || s.Phase != v1.PodPending {
+		t.Error("a pod is initialised although its sidecar has not started")
+	}
+}
+
+func TestConditionsKeepTimesAndOthers(t *testing.T) {
+	p := pod(v1.RestartPolicyAlways, nil, "a")
+	old := metav1.NewTime(start)
+	p.Status.Conditions = []v1.PodCondition{{Type: v1.PodReady, Status: v1.ConditionTrue, LastTransitionTime: old}, {Type: v1.ContainersReady, Status: v1.ConditionFalse, LastTransitionTime: old}, {Type: "example.com/own", Status: v1.ConditionTrue}}
+	s := Generate(input(p, sees(running("a"))))
+	if got := condition(s, v1.PodReady).LastTransitionTime; !got.Equal(&old) {
+		t.Error("an unchanged condition gets a new time")
+	}
+	if got := condition(s, v1.ContainersReady).LastTransitionTime; got.Equal(&old) {
+		t.Error("a changed condition keeps its old time")
+	}
+	if condition(s, "example.com/own").Status != v1.ConditionTrue || condition(s, v1.PodScheduled).Status != v1.ConditionTrue || condition(s, v1.PodReadyToStartContainers).Status != v1.ConditionTrue {
+		t.Errorf("conditions %v", s.Conditions)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	s := Generate(input(pod(v1.RestartPolicyAlways, nil, "a"), sees(running("a"))))
+	if s.PodIP != "10.0.0.7" || s.HostIP != "192.0.2.1" || len(s.PodIPs) != 1 || len(s.HostIPs) != 1 {
+		t.Errorf("addresses %v of the pod, %v of the host", s.PodIPs, s.HostIPs)
+	}
+	p := pod(v1.RestartPolicyAlways, nil, "a")
+	p.Spec.HostNetwork = true
+	if s = Generate(input(p, sees(running("a")))); s.PodIP != "192.0.2.1" {
+		t.Errorf("on the host's network the pod has %s", s.PodIP)
+	}
+}
+
+func TestRejectedPodFails(t *testing.T) {
+	in := input(pod(v1.RestartPolicyAlways, nil, "a"), nil)
+	in.Rejected, in.Ending = &Rejection{Reason: "OutOfcpu", Message: "too much"}, true
+	if s := Generate(in); s.Phase != v1.PodFailed || s.Reason != "OutOfcpu" || s.Message != "too much" {
+		t.Errorf("phase %s, reason %s, message %s", s.Phase, s.Reason, s.Message)
+	}
+}

@@ -66,7 +66,7 @@ func cluster() []Row {
 				if !*c.EnableGarbageCollector {
 					return nil, nil
 				}
-				return garbagecollector.New(env.Metadata, env.Discovery, env.Mapper, env.Recorder("garbage-collector-controller"), int(c.ConcurrentGCSyncs)), nil
+				return garbagecollector.New(env.Metadata, env.Kinds, env.Mapper, env.Recorder("garbage-collector-controller"), int(c.ConcurrentGCSyncs)), nil
 			},
 		},
 		{
@@ -192,23 +192,7 @@ func newSigners(_ context.Context, env *Env) (Runner, error) {
 	if len(runners) == 0 {
 		return nil, nil
 	}
-	return together(runners), nil
-}
-
-// together runs several runners as one.
-func together(runners []Runner) Runner {
-	return app.RunnerFunc(func(ctx context.Context) {
-		done := make(chan struct{})
-		for _, r := range runners {
-			go func() {
-				r.Run(ctx)
-				done <- struct{}{}
-			}()
-		}
-		for range runners {
-			<-done
-		}
-	})
+	return app.Together(runners...), nil
 }
 
 func newNodeIPAM(_ context.Context, env *Env) (Runner, error) {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
+	"sync"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
@@ -18,8 +21,11 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/controller-manager/pkg/clientbuilder"
+
+	"pilotis.dev/cmd/kube-controller-manager/controllers/kinds"
 )
 
 // shared is what all controllers have in common.
@@ -28,6 +34,8 @@ type shared struct {
 	credentials  clientbuilder.ControllerClientBuilder
 	informers    informers.SharedInformerFactory
 	metadata     metadatainformer.SharedInformerFactory
+	reader       kubernetes.Interface
+	kinds        *kinds.Watcher
 	mapper       meta.ResettableRESTMapper
 	started      chan struct{}
 	broadcasters []record.EventBroadcaster
@@ -65,6 +73,8 @@ func newShared(_ context.Context, c *Config, client *rest.Config) (*shared, erro
 	s.informers = informers.NewSharedInformerFactoryWithOptions(informerClient, resync, informers.WithTransform(stripManagedFields))
 	s.metadata = metadatainformer.NewSharedInformerFactoryWithOptions(metadataClient, resync, metadatainformer.WithTransform(stripManagedFields))
 	s.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discoveryClient))
+	s.reader = informerClient
+	s.kinds = kinds.New(kinds.Config{Metadata: metadataClient, Discovery: discoveryClient, Full: s.full()})
 	return s, nil
 }
 
@@ -83,7 +93,7 @@ func (s *shared) forRow(ctx context.Context, row Row) (*Env, error) {
 	}
 	env := &Env{
 		Name: row.Name, Config: s.config, REST: config, Informers: s.informers, MetadataInformers: s.metadata,
-		Mapper: s.mapper, Started: s.started,
+		Mapper: s.mapper, Started: s.started, Reader: s.reader, Kinds: s.kinds,
 	}
 	if env.Client, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, err
@@ -113,6 +123,32 @@ func (s *shared) start(ctx context.Context) {
 	s.informers.Start(ctx.Done())
 	s.metadata.Start(ctx.Done())
 	close(s.started)
+	go s.kinds.Run(ctx)
+}
+
+// full returns a lookup of the shared informers that run, by resource; it is asked after they have been started.
+func (s *shared) full() func(schema.GroupVersionResource) cache.SharedIndexInformer {
+	running := sync.OnceValue(func() map[reflect.Type]bool {
+		now := make(chan struct{})
+		close(now) // only which types there are is of interest, not whether they are complete
+		return s.informers.WaitForCacheSync(now)
+	})
+	return func(gvr schema.GroupVersionResource) cache.SharedIndexInformer {
+		for kind, object := range scheme.Scheme.KnownTypes(gvr.GroupVersion()) {
+			if plural, _ := meta.UnsafeGuessKindToResource(gvr.GroupVersion().WithKind(kind)); plural != gvr {
+				continue
+			}
+			if _, runs := running()[reflect.PointerTo(object)]; !runs {
+				return nil
+			}
+			informer, err := s.informers.ForResource(gvr)
+			if err != nil {
+				return nil
+			}
+			return informer.Informer()
+		}
+		return nil
+	}
 }
 
 func (s *shared) stop() {

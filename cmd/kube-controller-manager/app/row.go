@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
+
+	"pilotis.dev/cmd/kube-controller-manager/controllers/kinds"
 )
 
 // Row is one controller of the table.
@@ -62,6 +64,10 @@ type Env struct {
 
 	Informers         informers.SharedInformerFactory
 	MetadataInformers metadatainformer.SharedInformerFactory
+	// Reader reads with the daemon's own credentials, as the shared informers do: for informers of a part of a kind (Narrow).
+	Reader kubernetes.Interface
+	// Kinds follows every kind of object; it starts with the shared informers, so subscribe in New.
+	Kinds *kinds.Watcher
 	// Mapper knows every kind the server serves, and learns new ones; see Reset.
 	Mapper meta.ResettableRESTMapper
 	// Started is closed when the shared informers have been started.

@@ -1,50 +1,95 @@
+// Package garbagecollector deletes objects whose owners are gone, and carries out foreground deletion and orphaning
+// (https://kubernetes.io/docs/concepts/architecture/garbage-collection/).
+//
+// The graph of owners is kept from metadata informers of all kinds. It tells where to look; it never is the reason for a
+// deletion: before an object is deleted, each of its owners was asked for at the server, and the deletion is refused there
+// if the object is no longer the one that was judged. A cold or late cache therefore deletes nothing that lives.
 package garbagecollector
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"slices"
 	"sync"
 	"time"
 
-	v1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/lru"
 
+	"pilotis.dev/cmd/kube-controller-manager/controllers/kinds"
 	"pilotis.dev/pkg/reconcile"
 )
 
-// Collector is the controller.
-type Collector struct {
-	metadata  metadata.Interface
-	discovery discovery.DiscoveryInterface
-	mapper    meta.ResettableRESTMapper
-	recorder  record.EventRecorder
-	graph     *graph
-	queue     *reconcile.Controller
+// patience is how long a kind whose objects cannot be listed holds up orphaning and foreground deletion of all others.
+const patience = 30 * time.Second
 
-	mu       sync.Mutex
-	monitors map[schema.GroupVersionResource]*monitor
+// Collector is the controller. Its keys are UIDs.
+type Collector struct {
+	metadata metadata.Interface
+	kinds    *kinds.Watcher
+	mapper   meta.ResettableRESTMapper
+	recorder record.EventRecorder
+	graph    *graph
+	queue    *reconcile.Controller
+	// absent remembers owners that were found not to exist; a UID never comes back.
+	absent *lru.Cache
+
+	mu sync.Mutex
+	// unresolved are objects with an owner whose kind is unknown; they are looked at again when kinds change.
+	unresolved map[types.UID]struct{}
 }
 
-// New returns a collector that watches nothing yet.
-func New(m metadata.Interface, d discovery.DiscoveryInterface, mapper meta.ResettableRESTMapper, recorder record.EventRecorder, workers int) *Collector {
-	c := &Collector{metadata: m, discovery: d, mapper: mapper, recorder: recorder, graph: newGraph(), monitors: map[schema.GroupVersionResource]*monitor{}}
+// New returns a collector over the kinds of w, which must not run yet.
+func New(m metadata.Interface, w *kinds.Watcher, mapper meta.ResettableRESTMapper, recorder record.EventRecorder, workers int) *Collector {
+	c := &Collector{
+		metadata: m, kinds: w, mapper: mapper, recorder: recorder, graph: newGraph(), absent: lru.New(2000),
+		unresolved: map[types.UID]struct{}{},
+	}
 	c.queue = reconcile.New("garbage_collector", reconcile.Func(c.reconcile), reconcile.Options{Workers: workers, MaxDelay: 30 * time.Second})
+	w.Subscribe(kinds.Handler{
+		Changed: func(k kinds.Kind, old, o metav1.Object) {
+			if old == nil || old.GetUID() == o.GetUID() {
+				c.look(c.graph.set(newNode(k, o)))
+				return
+			}
+			// Deleted and created again under one name, seen as an update.
+			c.gone(old.GetUID())
+			c.look(c.graph.set(newNode(k, o)))
+		},
+		Gone:  func(_ kinds.Kind, o metav1.Object) { c.gone(o.GetUID()) },
+		Kinds: c.kindsChanged,
+	})
 	return c
 }
 
 // Run collects until ctx ends.
-func (c *Collector) Run(ctx context.Context) {
-	go c.watchKinds(ctx)
-	c.queue.Run(ctx)
+func (c *Collector) Run(ctx context.Context) { c.queue.Run(ctx) }
+
+func (c *Collector) look(uids []types.UID) {
+	for _, uid := range uids {
+		c.queue.Enqueue(reconcile.Key{Name: string(uid)})
+	}
+}
+
+func (c *Collector) gone(uid types.UID) {
+	c.mu.Lock()
+	delete(c.unresolved, uid)
+	c.mu.Unlock()
+	c.look(c.graph.remove(uid))
+}
+
+func (c *Collector) kindsChanged() {
+	c.mapper.Reset()
+	c.mu.Lock()
+	again := c.unresolved
+	c.unresolved = map[types.UID]struct{}{}
+	c.mu.Unlock()
+	for uid := range again {
+		c.queue.Enqueue(reconcile.Key{Name: string(uid)})
+	}
 }
 
 // reconcile looks at one object: as one that waits for its dependents, and as a dependent of its owners.
@@ -54,198 +99,49 @@ func (c *Collector) reconcile(ctx context.Context, key reconcile.Key) (reconcile
 		return reconcile.Result{}, nil
 	}
 	dependents := c.graph.dependentsOf(n.UID)
-	switch {
-	case n.orphans():
-		return reconcile.Result{}, c.orphan(ctx, n, dependents)
-	case n.foreground():
-		return c.finishForeground(ctx, n, dependents)
+	if n.orphans() || n.foreground() {
+		if !c.kinds.Settled(patience) {
+			return reconcile.Result{RequeueAfter: 200 * time.Millisecond}, nil // not all dependents are known yet
+		}
+		if n.orphans() {
+			return reconcile.Result{}, c.orphan(ctx, n, dependents)
+		}
+		return reconcile.Result{}, c.advance(ctx, n, dependents)
 	}
-	if len(n.Owners) == 0 {
+	if n.Deleting || len(n.Owners) == 0 || c.allPresent(n) {
 		return reconcile.Result{}, nil
 	}
-	// What the informers show may be old or not there yet: before anything is deleted, the server is asked.
-	owners, certain, err := c.standings(ctx, n)
-	if err != nil || !certain {
+	owners, err := c.standings(ctx, n)
+	if err != nil {
 		return reconcile.Result{}, err
 	}
-	plan := decide(n, owners, len(dependents) > 0)
-	if len(plan.Misplaced) > 0 {
-		c.warn(n, plan.Misplaced)
+	plan := decide(n, owners, dependents)
+	if plan.Action != nothing {
+		klog.FromContext(ctx).V(2).Info("Garbage", "resource", n.Kind.GroupResource().String(), "object", klog.KRef(n.Namespace, n.Name), "plan", plan.String())
 	}
 	return reconcile.Result{}, c.carryOut(ctx, n, plan)
 }
 
-// standings finds out about each owner. certain is false when all that could be found out is that nothing is amiss.
-func (c *Collector) standings(ctx context.Context, n *node) ([]owner, bool, error) {
-	var out []owner
-	allKnownSolid := true
-	for _, r := range n.Owners {
-		o := owner{Reference: r, Standing: solid}
-		if known := c.graph.get(r.UID); known == nil || known.foreground() || (known.Namespace != "" && known.Namespace != n.Namespace) {
-			allKnownSolid = false
-		}
-		out = append(out, o)
-	}
-	if allKnownSolid {
-		return nil, false, nil
-	}
-	for i := range out {
-		standing, err := c.ask(ctx, n, out[i].Reference)
-		if err != nil {
-			return nil, false, err
-		}
-		out[i].Standing = standing
-	}
-	return out, true, nil
-}
-
-// ask gets the owner from the server.
-func (c *Collector) ask(ctx context.Context, n *node, r metav1.OwnerReference) (standing, error) {
-	gv, err := schema.ParseGroupVersion(r.APIVersion)
-	if err != nil {
-		return unresolvable, nil
-	}
-	mapping, err := c.mapper.RESTMapping(gv.WithKind(r.Kind).GroupKind(), gv.Version)
-	if meta.IsNoMatchError(err) {
-		return unresolvable, nil
-	}
-	if err != nil {
-		return unresolvable, err
-	}
-	namespaced := mapping.Scope.Name() == meta.RESTScopeNameNamespace
-	if namespaced && n.Namespace == "" {
-		return misplaced, nil
-	}
-	namespace := ""
-	if namespaced {
-		namespace = n.Namespace
-	}
-	live, err := c.metadata.Resource(mapping.Resource).Namespace(namespace).Get(ctx, r.Name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err) || (err == nil && live.UID != r.UID):
-		if known := c.graph.get(r.UID); known != nil && known.Namespace != "" && known.Namespace != n.Namespace {
-			return misplaced, nil
-		}
-		return absent, nil
-	case err != nil:
-		return unresolvable, err
-	case live.DeletionTimestamp != nil && slices.Contains(live.Finalizers, metav1.FinalizerDeleteDependents):
-		return waiting, nil
-	}
-	return solid, nil
-}
-
-// carryOut does what the plan says, if the object is still the one that it was made for.
-func (c *Collector) carryOut(ctx context.Context, n *node, p Plan) error {
-	client := c.metadata.Resource(n.Resource).Namespace(n.Namespace)
-	var policy metav1.DeletionPropagation
-	switch p.Action {
-	case nothing:
-		return nil
-	case dropReferences:
-		return c.drop(ctx, n, p.Drop)
-	case deleteForeground:
-		policy = metav1.DeletePropagationForeground
-	case deleteOrphaning:
-		policy = metav1.DeletePropagationOrphan
-	default:
-		policy = metav1.DeletePropagationBackground
-	}
-	live, err := client.Get(ctx, n.Name, metav1.GetOptions{})
-	if err != nil || live.UID != n.UID {
-		return ignoreNotFound(err)
-	}
-	if !slices.EqualFunc(live.OwnerReferences, n.Owners, func(a, b metav1.OwnerReference) bool { return a.UID == b.UID }) {
-		return nil // it was adopted or released meanwhile; its event wakes this again
-	}
-	options := metav1.DeleteOptions{PropagationPolicy: &policy, Preconditions: &metav1.Preconditions{UID: &n.UID, ResourceVersion: &live.ResourceVersion}}
-	err = client.Delete(ctx, n.Name, options)
-	if apierrors.IsConflict(err) {
-		return fmt.Errorf("%s %s/%s changed while it was looked at: %w", n.Resource.Resource, n.Namespace, n.Name, err)
-	}
-	return ignoreNotFound(err)
-}
-
-func ignoreNotFound(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
-// drop takes owner references away.
-func (c *Collector) drop(ctx context.Context, n *node, drop []metav1.OwnerReference) error {
-	client := c.metadata.Resource(n.Resource).Namespace(n.Namespace)
-	live, err := client.Get(ctx, n.Name, metav1.GetOptions{})
-	if err != nil || live.UID != n.UID {
-		return ignoreNotFound(err)
-	}
-	kept := slices.DeleteFunc(slices.Clone(live.OwnerReferences), func(r metav1.OwnerReference) bool {
-		return slices.ContainsFunc(drop, func(d metav1.OwnerReference) bool { return d.UID == r.UID })
-	})
-	if len(kept) == len(live.OwnerReferences) {
-		return nil
-	}
-	return c.patch(ctx, n, live.ResourceVersion, map[string]any{"ownerReferences": kept})
-}
-
-func (c *Collector) patch(ctx context.Context, n *node, version string, metadata map[string]any) error {
-	metadata["uid"], metadata["resourceVersion"] = n.UID, version
-	patch, err := json.Marshal(map[string]any{"metadata": metadata})
-	if err != nil {
-		return err
-	}
-	_, err = c.metadata.Resource(n.Resource).Namespace(n.Namespace).Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{})
-	return ignoreNotFound(err)
-}
-
 // orphan lets the dependents go and then the object.
 func (c *Collector) orphan(ctx context.Context, n *node, dependents []*node) error {
-	reference := []metav1.OwnerReference{{UID: n.UID}}
-	for _, d := range dependents {
-		if err := c.drop(ctx, d, reference); err != nil {
-			return err
-		}
+	_, err := reconcile.Parallel(ctx, len(dependents), func(ctx context.Context, i int) error {
+		return c.drop(ctx, dependents[i], []metav1.OwnerReference{{UID: n.UID}})
+	})
+	if err != nil {
+		return err
 	}
 	return c.removeFinalizer(ctx, n, metav1.FinalizerOrphanDependents)
 }
 
-// finishForeground deletes the dependents and lets the object go when none that blocks it is left.
-func (c *Collector) finishForeground(ctx context.Context, n *node, dependents []*node) (reconcile.Result, error) {
-	blocking := 0
+// advance lets an object in foreground deletion go when no dependent that blocks it is left, and else sees to those.
+func (c *Collector) advance(ctx context.Context, n *node, dependents []*node) error {
 	for _, d := range dependents {
-		c.queue.Enqueue(reconcile.Key{Name: string(d.UID)})
-		for _, r := range d.Owners {
-			if r.UID == n.UID && r.BlockOwnerDeletion != nil && *r.BlockOwnerDeletion {
-				blocking++
-			}
+		if !d.Deleting {
+			c.queue.Enqueue(reconcile.Key{Name: string(d.UID)})
 		}
 	}
-	if blocking > 0 {
-		return reconcile.Result{}, nil // their end wakes this again
+	if len(blockers(n, dependents)) > 0 {
+		return nil // their end wakes this again
 	}
-	return reconcile.Result{}, c.removeFinalizer(ctx, n, metav1.FinalizerDeleteDependents)
-}
-
-func (c *Collector) removeFinalizer(ctx context.Context, n *node, finalizer string) error {
-	live, err := c.metadata.Resource(n.Resource).Namespace(n.Namespace).Get(ctx, n.Name, metav1.GetOptions{})
-	if err != nil || live.UID != n.UID {
-		return ignoreNotFound(err)
-	}
-	kept := slices.DeleteFunc(slices.Clone(live.Finalizers), func(f string) bool { return f == finalizer })
-	if len(kept) == len(live.Finalizers) {
-		return nil
-	}
-	if len(kept) == 0 {
-		kept = nil
-	}
-	return c.patch(ctx, n, live.ResourceVersion, map[string]any{"finalizers": kept})
-}
-
-// warn tells users of owners that cannot be owners.
-func (c *Collector) warn(n *node, owners []metav1.OwnerReference) {
-	for _, o := range owners {
-		c.recorder.Eventf(&v1.ObjectReference{APIVersion: n.Kind.GroupVersion().String(), Kind: n.Kind.Kind, Namespace: n.Namespace, Name: n.Name, UID: n.UID}, v1.EventTypeWarning,
-			"OwnerRefInvalidNamespace", "ownerRef [%s/%s, name: %s, uid: %s] does not exist in namespace %q", o.APIVersion, o.Kind, o.Name, o.UID, n.Namespace)
-	}
+	return c.removeFinalizer(ctx, n, metav1.FinalizerDeleteDependents)
 }

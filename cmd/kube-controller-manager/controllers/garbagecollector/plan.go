@@ -12,9 +12,8 @@ type standing int
 const (
 	solid        standing = iota // it exists and stays
 	waiting                      // it waits, in foreground deletion, for its dependents to go
-	absent                       // it does not exist
-	unresolvable                 // its kind is not known now: nothing may be concluded
-	misplaced                    // a namespaced owner of an object that is not in its namespace
+	absent                       // it does not exist; a reference into another namespace is to something that does not exist
+	unresolvable                 // its kind is not known, or its scope makes it no owner: nothing may be concluded
 )
 
 // owner is an owner reference with its standing.
@@ -31,59 +30,76 @@ const (
 	deleteBackground Action = "delete"
 	deleteForeground Action = "delete in the foreground"
 	deleteOrphaning  Action = "delete, orphaning dependents"
-	dropReferences   Action = "drop references to gone owners"
+	dropReferences   Action = "drop references"
 )
 
-// Plan is the action for one object and what it was concluded from.
+// Plan is the action for one object.
 type Plan struct {
 	Action Action
-	Drop   []metav1.OwnerReference // with dropReferences: owners that are absent or waiting
-	// Misplaced are references that name owners in other namespaces: users are told.
-	Misplaced []metav1.OwnerReference
+	// Drop, with dropReferences, are the owners that are absent or waiting while another one is solid.
+	Drop []metav1.OwnerReference
+	// Unblock: before it is deleted the object stops to block its owners, because it waits for one of them itself: a circle.
+	Unblock bool
 }
 
 // String prints the plan.
-func (p Plan) String() string { return fmt.Sprintf("%s (%d references)", p.Action, len(p.Drop)) }
-
-// decide plans for an object by the standing of its owners (documentation of garbage collection): it stays while one
-// owner is solid, and goes when all are absent or waiting for it. hasDependents tells whether others name it as owner.
-func decide(n *node, owners []owner, hasDependents bool) Plan {
-	var plan Plan
-	plan.Action = nothing
-	if n.Deleting && !n.foreground() {
-		return plan
+func (p Plan) String() string {
+	text := string(p.Action)
+	for _, r := range p.Drop {
+		text += fmt.Sprintf(" %s/%s", r.Kind, r.Name)
 	}
-	var solidOwners, waitingOwners, goneOwners []metav1.OwnerReference
+	if p.Unblock {
+		text = "unblock owners, " + text
+	}
+	return text
+}
+
+// decide plans for an object by the standing of its owners: it stays while one owner is solid or may be, and goes when all
+// are absent or wait for it (https://kubernetes.io/docs/concepts/architecture/garbage-collection/). dependents are the objects
+// that name it as owner.
+func decide(n *node, owners []owner, dependents []*node) Plan {
+	if n.Deleting || len(owners) == 0 {
+		return Plan{Action: nothing}
+	}
+	var keep, wait int
+	var drop []metav1.OwnerReference
 	for _, o := range owners {
 		switch o.Standing {
 		case solid, unresolvable:
-			solidOwners = append(solidOwners, o.Reference)
+			keep++
+			continue
 		case waiting:
-			waitingOwners = append(waitingOwners, o.Reference)
-		case absent:
-			goneOwners = append(goneOwners, o.Reference)
-		case misplaced:
-			plan.Misplaced = append(plan.Misplaced, o.Reference)
-			goneOwners = append(goneOwners, o.Reference)
+			wait++
 		}
-	}
-	if len(plan.Misplaced) > 0 {
-		return plan // an owner of the wrong scope is a mistake, and no reason to delete
+		drop = append(drop, o.Reference)
 	}
 	switch {
-	case len(owners) == 0, n.Deleting:
-	case len(solidOwners) > 0:
-		if drop := append(goneOwners, waitingOwners...); len(drop) > 0 {
-			plan.Action, plan.Drop = dropReferences, drop
+	case keep > 0 && len(drop) > 0:
+		return Plan{Action: dropReferences, Drop: drop}
+	case keep > 0:
+		return Plan{Action: nothing}
+	case wait > 0 && len(dependents) > 0:
+		plan := Plan{Action: deleteForeground}
+		for _, d := range dependents {
+			plan.Unblock = plan.Unblock || d.foreground()
 		}
-	case len(waitingOwners) > 0 && hasDependents:
-		plan.Action = deleteForeground
+		return plan
+	// A finalizer that is there before the deletion says how the object's own deletion is wanted.
 	case n.has(metav1.FinalizerOrphanDependents):
-		plan.Action = deleteOrphaning
+		return Plan{Action: deleteOrphaning}
 	case n.has(metav1.FinalizerDeleteDependents):
-		plan.Action = deleteForeground
-	default:
-		plan.Action = deleteBackground
+		return Plan{Action: deleteForeground}
 	}
-	return plan
+	return Plan{Action: deleteBackground}
+}
+
+// blockers are the dependents that hold up the foreground deletion of n.
+func blockers(n *node, dependents []*node) []*node {
+	var out []*node
+	for _, d := range dependents {
+		if d.blocks(n) {
+			out = append(out, d)
+		}
+	}
+	return out
 }

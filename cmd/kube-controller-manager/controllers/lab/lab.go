@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -36,6 +38,10 @@ type Lab struct {
 	Events *record.FakeRecorder
 	// Fail, when set, is asked before each write; an error refuses it.
 	Fail func(verb, resource, subresource string, obj runtime.Object) error
+
+	// Propagate makes deletions set the finalizers of their propagation policy, for tests with a garbage collector; without one
+	// nothing would ever remove them.
+	Propagate bool
 
 	mu      sync.Mutex
 	version int64
@@ -291,7 +297,12 @@ func (l *Lab) patch(gvr schema.GroupVersionResource, a clienttesting.PatchAction
 	if err != nil {
 		return nil, err
 	}
-	after, err := strategicpatch.StrategicMergePatch(before, a.GetPatch(), obj)
+	var after []byte
+	if a.GetPatchType() == types.MergePatchType {
+		after, err = jsonpatch.MergePatch(before, a.GetPatch())
+	} else {
+		after, err = strategicpatch.StrategicMergePatch(before, a.GetPatch(), obj)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -304,6 +315,9 @@ func (l *Lab) patch(gvr schema.GroupVersionResource, a clienttesting.PatchAction
 	}
 	if accessor(fresh).GetUID() != accessor(obj).GetUID() {
 		return nil, apierrors.NewConflict(gvr.GroupResource(), a.GetName(), fmt.Errorf("precondition failed: UID"))
+	}
+	if accessor(fresh).GetResourceVersion() != accessor(obj).GetResourceVersion() {
+		return nil, apierrors.NewConflict(gvr.GroupResource(), a.GetName(), fmt.Errorf("the object has been modified"))
 	}
 	return l.modified(gvr, fresh), nil
 }
@@ -328,6 +342,11 @@ func (l *Lab) delete(gvr schema.GroupVersionResource, a clienttesting.DeleteActi
 	m := accessor(obj)
 	if p := a.GetDeleteOptions().Preconditions; p != nil && p.UID != nil && *p.UID != m.GetUID() {
 		return apierrors.NewConflict(gvr.GroupResource(), a.GetName(), fmt.Errorf("precondition failed: UID"))
+	} else if p != nil && p.ResourceVersion != nil && *p.ResourceVersion != m.GetResourceVersion() {
+		return apierrors.NewConflict(gvr.GroupResource(), a.GetName(), fmt.Errorf("precondition failed: resourceVersion"))
+	}
+	if l.Propagate {
+		propagate(m, a.GetDeleteOptions().PropagationPolicy)
 	}
 	pod, isPod := obj.(*v1.Pod)
 	grace := isPod && pod.Spec.NodeName != "" && ptrInt(a.GetDeleteOptions().GracePeriodSeconds) == 0 && a.GetDeleteOptions().GracePeriodSeconds == nil

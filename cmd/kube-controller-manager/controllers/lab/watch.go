@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	clienttesting "k8s.io/client-go/testing"
@@ -14,6 +15,7 @@ import (
 type stream struct {
 	lab      *Lab
 	resource string
+	convert  func(runtime.Object) runtime.Object
 	out      chan watch.Event
 	wake     chan struct{}
 	done     chan struct{}
@@ -24,10 +26,15 @@ type stream struct {
 }
 
 func (l *Lab) watch(action clienttesting.Action) (bool, watch.Interface, error) {
+	return true, l.open(action, func(obj runtime.Object) runtime.Object { return obj }), nil
+}
+
+// open starts a watch whose objects are passed through convert.
+func (l *Lab) open(action clienttesting.Action, convert func(runtime.Object) runtime.Object) watch.Interface {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	gvr := action.GetResource()
-	s := &stream{lab: l, resource: gvr.Resource, out: make(chan watch.Event), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &stream{lab: l, convert: convert, resource: gvr.Resource, out: make(chan watch.Event), wake: make(chan struct{}, 1), done: make(chan struct{})}
 	// What changed between the list and this watch is replayed; deletions in between do not happen in a test's set-up.
 	if a, ok := action.(clienttesting.WatchActionImpl); ok {
 		from, _ := strconv.ParseInt(a.GetWatchRestrictions().ResourceVersion, 10, 64)
@@ -40,7 +47,7 @@ func (l *Lab) watch(action clienttesting.Action) (bool, watch.Interface, error) 
 	l.streams[gvr] = append(l.streams[gvr], s)
 	go s.run()
 	s.signal()
-	return true, s, nil
+	return s
 }
 
 func (l *Lab) send(gvr schema.GroupVersionResource, e watch.Event) {
@@ -100,6 +107,7 @@ func (s *stream) next() (watch.Event, bool) {
 	}
 	e := s.queue[0]
 	s.queue = s.queue[1:]
+	e.Object = s.convert(e.Object)
 	return e, true
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that builds and nodes need and that are not there yet.
 set -euo pipefail
-packages=(gcc libc6-dev libseccomp-dev nftables iptables conntrack ethtool kmod iproute2 util-linux mount procps busybox-static ca-certificates)
+packages=(gcc libc6-dev pkg-config libseccomp-dev nftables iptables conntrack ethtool kmod iproute2 util-linux mount procps busybox-static ca-certificates)
 missing=()
 for p in "${packages[@]}"; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")

@@ -16,7 +16,8 @@ import (
 )
 
 // initConfiguration is what `kubeadm init` is told. The control plane takes ordinary pods: a small cluster has
-// no nodes to spare.
+// no nodes to spare. All nodes share the machine's disk, of which a percentage says nothing about a node; and an image
+// that is collected could not be pulled again.
 func (c Config) initConfiguration(s *state, n Node) string {
 	return fmt.Sprintf(`apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration
@@ -53,6 +54,8 @@ apiServer:
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: cgroupfs
+evictionHard: {memory.available: 100Mi, nodefs.available: 1Gi, imagefs.available: 1Gi}
+imageGCHighThresholdPercent: 100
 failSwapOn: false
 failCgroupV1: false
 protectKernelDefaults: false

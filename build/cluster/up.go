@@ -246,11 +246,25 @@ func (c Config) awaitNodes(ctx context.Context) error {
 // awaitDNS waits until the cluster's DNS Service answers for the API's own name, as a pod would ask it.
 func (c Config) awaitDNS(ctx context.Context) error {
 	first := c.NodeList()[0]
-	return eventually(ctx, 3*time.Minute, "cluster DNS answers", func(ctx context.Context) error {
+	err := eventually(ctx, 3*time.Minute, "cluster DNS answers", func(ctx context.Context) error {
 		return inNamespace(c.namespace(first.Name), func() error {
 			return resolve(ctx, clusterDNS, "kubernetes.default.svc.cluster.local.")
 		})
 	})
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w%s", err, c.waitingPods(ctx))
+}
+
+// waitingPods tells a line for each pod that does not run and what it waits for.
+func (c Config) waitingPods(ctx context.Context) string {
+	out, err := c.kubectl(ctx, "get", "pods", "--all-namespaces", "--field-selector=status.phase!=Running,status.phase!=Succeeded",
+		`--output=jsonpath={range .items[*]}{"\n  pod "}{.metadata.namespace}/{.metadata.name} is {.status.phase}: {.status.conditions[?(@.status=="False")].message}{end}`)
+	if err != nil {
+		return fmt.Sprintf("\n  and its pods cannot be listed: %v", err)
+	}
+	return out
 }
 
 func (c Config) kubectl(ctx context.Context, args ...string) (string, error) {

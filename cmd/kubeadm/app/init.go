@@ -28,7 +28,7 @@ type initFlags struct {
 	gates                                     gates
 	token                                     string
 	tokenTTL                                  time.Duration
-	kubeconfig                                string
+	kubeconfig, kubeconfigDir                 string
 	uploadCerts, skipTokenPrint, skipKeyPrint bool
 }
 
@@ -89,7 +89,13 @@ func newInit(env Env) *cobra.Command {
 	}
 	flags.add(cmd.Flags())
 	// Each phase command has the same flags, read into the same place: only one of the commands runs.
-	cmd.AddCommand(list.Command("init", func(c *cobra.Command) { c.Flags().AddFlagSet(cmd.LocalNonPersistentFlags()) }, load))
+	phase := list.Command("init", func(c *cobra.Command) { c.Flags().AddFlagSet(cmd.LocalNonPersistentFlags()) }, load)
+	if c, _, err := phase.Find([]string{"kubeconfig"}); err == nil {
+		for _, c := range append(c.Commands(), c) {
+			c.Flags().StringVar(&flags.kubeconfigDir, "kubeconfig-dir", phases.KubernetesDir, "The path where to save the kubeconfig file.")
+		}
+	}
+	cmd.AddCommand(phase)
 	return cmd
 }
 
@@ -98,7 +104,7 @@ func loadInit(env Env, f *initFlags, flags *pflag.FlagSet, args []string) (*init
 	if len(args) > 0 {
 		return nil, invalid{fmt.Errorf("unexpected arguments %q", args)}
 	}
-	if err := noMixing(flags, "dry-run", "ignore-preflight-errors", "node-name", "cri-socket", "skip-phases", "patches", "certificate-key",
+	if err := noMixing(flags, "dry-run", "ignore-preflight-errors", "node-name", "cri-socket", "skip-phases", "patches", "certificate-key", "kubeconfig-dir",
 		"upload-certs", "skip-token-print", "skip-certificate-key-print"); err != nil {
 		return nil, err
 	}
@@ -127,6 +133,7 @@ func loadInit(env Env, f *initFlags, flags *pflag.FlagSet, args []string) (*init
 		return nil, invalid{err}
 	}
 	node.Registration, node.Endpoint, node.Timeouts, node.DryRun = &c.NodeRegistration, c.LocalAPIEndpoint, c.Timeouts, c.DryRun
+	node.KubeconfigDir = f.kubeconfigDir
 	if c.Patches != nil {
 		node.PatchesDir = c.Patches.Directory
 	}

@@ -1,6 +1,7 @@
 package phases
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -59,8 +60,11 @@ type Node struct {
 	// files are those of the node.
 	Root   string
 	DryRun bool
-	Out    io.Writer
-	Now    func() time.Time
+	// KubeconfigDir is where kubeconfigs lie; empty means KubernetesDir.
+	KubeconfigDir string
+
+	Out io.Writer
+	Now func() time.Time
 
 	Kubelet Kubelet
 	Logs    func(ctx context.Context) (ContainerLogs, error)
@@ -77,7 +81,9 @@ func (n *Node) At(path string) string { return filepath.Join(n.Root, path) }
 func (n *Node) PKI() string { return n.At(n.Cluster.CertificatesDir) }
 
 // Conf is where a kubeconfig lies in this run.
-func (n *Node) Conf(name string) string { return n.At(filepath.Join(KubernetesDir, name)) }
+func (n *Node) Conf(name string) string {
+	return n.At(filepath.Join(cmp.Or(n.KubeconfigDir, KubernetesDir), name))
+}
 
 // Manifest is where a static pod's manifest lies in this run.
 func (n *Node) Manifest(component string) string {

@@ -11,7 +11,7 @@ finish() {
 trap 'finish $?' EXIT
 set -e
 
-# until_true SECONDS COMMAND… waits for a command to succeed.
+# until_true SECONDS COMMAND… waits for a command to succeed: long, as an emulated processor is some twenty times slower.
 until_true() {
 	local end=$((SECONDS + $1))
 	shift
@@ -33,7 +33,7 @@ dns() { nslookup_out=$(busybox nslookup -type=a kubernetes.default.svc.cluster.l
 host() {
 	[ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] && say "cgroup v2 alone: $(cat /sys/fs/cgroup/cgroup.controllers)"
 	ip link add eth0 type dummy && ip addr add 10.50.0.2/24 dev eth0 && ip link set eth0 up && ip route add default via 10.50.0.1
-	until_true 120 ctr --connect-timeout=5s version || { journalctl -u containerd --no-pager | tail -40; return 1; }
+	until_true 1200 ctr --connect-timeout=5s version || { journalctl -u containerd --no-pager | tail -40; return 1; }
 	say "containerd $(systemctl is-active containerd), kubelet $(systemctl is-active kubelet)"
 	for image in /usr/local/share/pilotis/images/*.tar; do ctr -n k8s.io images import --local "$image" >/dev/null; done
 	say "images imported"
@@ -52,14 +52,14 @@ host() {
 	say "kubeadm init: done"
 	export KUBECONFIG=/etc/kubernetes/admin.conf
 	kubectl taint nodes vm node-role.kubernetes.io/control-plane-
-	until_true 300 kubectl wait --for=condition=Ready node/vm --timeout=5s
-	until_true 600 pods_run
+	until_true 1200 kubectl wait --for=condition=Ready node/vm --timeout=5s
+	until_true 1200 pods_run
 	say "node Ready, pods Running"
-	until_true 120 dns
+	until_true 1200 dns
 	say "cluster DNS answers on its ClusterIP"
 
 	kubectl run limited --image=pilotis.dev/pause:3.10.1 --overrides='{"spec":{"containers":[{"name":"limited","image":"pilotis.dev/pause:3.10.1","resources":{"limits":{"memory":"64Mi","cpu":"500m"},"requests":{"memory":"32Mi","cpu":"100m"}}}]}}'
-	until_true 120 kubectl wait --for=condition=Ready pod/limited --timeout=5s
+	until_true 1200 kubectl wait --for=condition=Ready pod/limited --timeout=5s || { kubectl describe pod limited; kubectl describe node vm; return 1; }
 	local uid slice
 	uid=$(kubectl get pod limited -o jsonpath='{.metadata.uid}')
 	slice=/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${uid//-/_}.slice
@@ -71,7 +71,7 @@ host() {
 	restarts >/tmp/before
 	systemctl restart kubelet && systemctl restart containerd
 	sleep 20
-	until_true 300 pods_run
+	until_true 1200 pods_run
 	restarts >/tmp/after
 	diff /tmp/before /tmp/after
 	say "kubelet and containerd restarted: the same containers run"
@@ -93,7 +93,7 @@ cluster() {
 	bin/cluster up --name=v2 --nodes=2 || { tail -50 /var/lib/pilotis/v2/nodes/*/kubeadm.log; return 1; }
 	export KUBECONFIG=/var/lib/pilotis/v2/admin.conf
 	[ "$(kubectl get nodes --no-headers | grep -c ' Ready ')" = 2 ]
-	until_true 300 pods_run
+	until_true 1200 pods_run
 	say "two namespace nodes Ready on cgroup v2"
 	bin/cluster down --name=v2
 	[ ! -e /sys/fs/cgroup/pilotis ] && [ ! -e /var/lib/pilotis/v2 ]

@@ -2,7 +2,7 @@ package admission
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -37,7 +37,7 @@ func (denyServiceExternalIPs) Validate(_ context.Context, a admission.Attributes
 	}
 	for _, ip := range service.Spec.ExternalIPs {
 		if !slices.Contains(had, ip) {
-			return admission.NewForbidden(a, errors.New("use of external IPs is denied by admission control: the cluster's administrator can allow it by --disable-admission-plugins=DenyServiceExternalIPs"))
+			return admission.NewForbidden(a, fmt.Errorf("spec.externalIPs: %s: use of external IPs is denied by admission control: the cluster's administrator can allow it by --disable-admission-plugins=DenyServiceExternalIPs", ip))
 		}
 	}
 	return nil

@@ -76,6 +76,24 @@ func TestServiceAddresses(t *testing.T) {
 	mustBe(t, "the address of a deleted service", err, apierrors.IsNotFound)
 }
 
+// Who turns a service into an alias clears the address and need not know of the families that came with it.
+func TestServiceBecomesAnAlias(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	services, ctx := s.client.CoreV1().Services(ns), t.Context()
+	if _, err := services.Create(ctx, service("s"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	patch := []byte(`{"spec":{"type":"ExternalName","externalName":"example.com","clusterIP":"","clusterIPs":null}}`)
+	got, err := services.Patch(ctx, "s", types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Spec.IPFamilies) > 0 || got.Spec.IPFamilyPolicy != nil {
+		t.Errorf("an alias keeps families %v and policy %v", got.Spec.IPFamilies, got.Spec.IPFamilyPolicy)
+	}
+}
+
 // A dry run books nothing.
 func TestServiceDryRun(t *testing.T) {
 	s := serve(t)

@@ -16,67 +16,39 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubeproxyconfig "k8s.io/kube-proxy/config/v1alpha1"
 	"k8s.io/utils/ptr"
-
-	"pilotis.dev/cmd/kube-proxy/desired"
 )
 
 // Conntrack is the kernel's connection tracking, by netlink.
 type Conntrack struct{}
 
-// Clean deletes the UDP flows to the addresses of ports, of those endpoints that a port lists; a port without
-// endpoints loses all of its flows.
-func (Conntrack) Clean(family v1.IPFamily, ports []desired.ServicePort) error {
+// Clean deletes the UDP flows to each destination that somebody else than its endpoints answers: they would stay
+// there as long as packets come.
+func (Conntrack) Clean(family v1.IPFamily, flows Flows) error {
 	af := netlink.InetFamily(unix.AF_INET)
 	if family == v1.IPv6Protocol {
 		af = unix.AF_INET6
 	}
-	f := newFlowFilter(ports)
-	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, af, f); err != nil && !errors.Is(err, unix.ENOENT) {
+	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, af, flows); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	return nil
 }
 
-// flowFilter matches the flows to drop in one pass over the table.
-type flowFilter struct {
-	addresses map[netip.AddrPort]map[netip.AddrPort]bool // destination → answering endpoints; empty: any
-	nodePorts map[uint16]map[netip.AddrPort]bool
-}
-
-func newFlowFilter(ports []desired.ServicePort) flowFilter {
-	f := flowFilter{addresses: map[netip.AddrPort]map[netip.AddrPort]bool{}, nodePorts: map[uint16]map[netip.AddrPort]bool{}}
-	for _, p := range ports {
-		gone := map[netip.AddrPort]bool{}
-		for _, e := range p.Cluster {
-			gone[e.Address] = true
-		}
-		for _, ip := range append([]netip.Addr{p.ClusterIP}, p.Outside()...) {
-			f.addresses[netip.AddrPortFrom(ip, p.Port)] = gone
-		}
-		if p.NodePort != 0 {
-			f.nodePorts[p.NodePort] = gone
-		}
-	}
-	return f
-}
-
-// MatchConntrackFlow reports whether the flow is one to drop.
-func (f flowFilter) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+// MatchConntrackFlow reports whether the flow is one to delete.
+func (f Flows) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 	if flow.Forward.Protocol != unix.IPPROTO_UDP {
 		return false
 	}
-	dst, ok := netip.AddrFromSlice(flow.Forward.DstIP)
+	to, ok := netip.AddrFromSlice(flow.Forward.DstIP)
 	if !ok {
 		return false
 	}
-	gone, ok := f.addresses[netip.AddrPortFrom(dst.Unmap(), flow.Forward.DstPort)]
+	endpoints, ok := f[netip.AddrPortFrom(to.Unmap(), flow.Forward.DstPort)]
 	if !ok {
-		if gone, ok = f.nodePorts[flow.Forward.DstPort]; !ok {
-			return false
-		}
+		return false
 	}
-	src, ok := netip.AddrFromSlice(flow.Reverse.SrcIP)
-	return len(gone) == 0 || (ok && gone[netip.AddrPortFrom(src.Unmap(), flow.Reverse.SrcPort)])
+	by, ok := netip.AddrFromSlice(flow.Reverse.SrcIP)
+	return ok && !endpoints[netip.AddrPortFrom(by.Unmap(), flow.Reverse.SrcPort)]
 }
 
 // Tune sets the kernel's connection tracking as configured. What this network namespace may not set is told in

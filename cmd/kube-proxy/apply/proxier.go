@@ -3,7 +3,6 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -34,9 +33,9 @@ type Config struct {
 	Synced func(changed map[types.NamespacedName][]desired.ServicePort)
 }
 
-// ConntrackCleaner forgets UDP flows whose endpoint is gone: they would go there as long as packets come.
+// ConntrackCleaner forgets UDP flows that somebody else than the endpoints of their destination answers.
 type ConntrackCleaner interface {
-	Clean(family v1.IPFamily, ports []desired.ServicePort) error
+	Clean(family v1.IPFamily, flows Flows) error
 }
 
 // Proxier keeps the rules of one IP family. The watches call its On… methods; Run applies what changed.
@@ -49,12 +48,13 @@ type Proxier struct {
 
 	state     *nftables.State // nil: the table must be written anew
 	committed map[types.NamespacedName][]desired.ServicePort
+	stale     Flows // to be forgotten
 }
 
 // NewProxier returns a proxier with nothing in it.
 func NewProxier(c Config) *Proxier {
 	return &Proxier{config: c, tracker: desired.NewTracker(c.Family, c.Node), wake: make(chan struct{}, 1),
-		committed: map[types.NamespacedName][]desired.ServicePort{}}
+		committed: map[types.NamespacedName][]desired.ServicePort{}, stale: Flows{}}
 }
 
 func (p *Proxier) change(f func(t *desired.Tracker)) {
@@ -93,7 +93,7 @@ func (p *Proxier) Run(ctx context.Context) {
 		began := time.Now()
 		changed, err := p.Sync(ctx)
 		if err != nil {
-			logger.Error(err, "Applying rules failed, writing all of them anew", "retryAfter", p.config.RetryPeriod)
+			logger.Error(err, "Applying rules failed, trying again", "retryAfter", p.config.RetryPeriod)
 			retry.Reset(min(p.config.RetryPeriod, 5*time.Second))
 			continue
 		}
@@ -119,7 +119,7 @@ func (p *Proxier) Sync(ctx context.Context) (int, error) {
 		return len(changes), p.start(ctx, changes)
 	}
 	if len(changes) == 0 {
-		return 0, nil
+		return 0, p.forgetFlows()
 	}
 	tx := p.config.NFT.NewTransaction()
 	p.state.Apply(tx, changes)
@@ -155,10 +155,12 @@ func (p *Proxier) start(ctx context.Context, changes map[types.NamespacedName][]
 	return p.commit(changes)
 }
 
+// commit notes what the kernel has now and forgets the flows of before. What cannot be forgotten now is tried with the
+// next call.
 func (p *Proxier) commit(changes map[types.NamespacedName][]desired.ServicePort) error {
-	var stale []desired.ServicePort
+	nodeIPs := p.config.Settings.NodePortIPs
 	for key, ports := range changes {
-		stale = append(stale, staleUDP(p.committed[key], ports)...)
+		p.stale.add(stale(flowsOf(p.committed[key], nodeIPs), flowsOf(ports, nodeIPs)))
 		if len(ports) == 0 {
 			delete(p.committed, key)
 		} else {
@@ -168,41 +170,16 @@ func (p *Proxier) commit(changes map[types.NamespacedName][]desired.ServicePort)
 	if p.config.Synced != nil {
 		p.config.Synced(changes)
 	}
-	if len(stale) == 0 || p.config.Conntrack == nil {
-		return nil
-	}
-	if err := p.config.Conntrack.Clean(p.config.Family, stale); err != nil {
-		return errors.Join(fmt.Errorf("forgetting UDP flows to endpoints that are gone"), err)
-	}
-	return nil
+	return p.forgetFlows()
 }
 
-// staleUDP gives the UDP ports whose flows may go to endpoints that serve no more, each with those endpoints,
-// and the ports that had no endpoint before: their flows passed unchanged.
-func staleUDP(old, new []desired.ServicePort) []desired.ServicePort {
-	now := map[string]desired.ServicePort{}
-	for _, p := range new {
-		now[p.Name()] = p
+func (p *Proxier) forgetFlows() error {
+	if len(p.stale) == 0 {
+		return nil
 	}
-	var stale []desired.ServicePort
-	for _, p := range old {
-		if p.Protocol != v1.ProtocolUDP {
-			continue
-		}
-		kept := map[netip.AddrPort]bool{}
-		for _, e := range now[p.Name()].Cluster {
-			kept[e.Address] = true
-		}
-		gone := p
-		gone.Cluster = nil
-		for _, e := range p.Cluster {
-			if !kept[e.Address] {
-				gone.Cluster = append(gone.Cluster, e)
-			}
-		}
-		if len(gone.Cluster) > 0 || (len(p.Cluster) == 0 && len(now[p.Name()].Cluster) > 0) {
-			stale = append(stale, gone)
-		}
+	if err := p.config.Conntrack.Clean(p.config.Family, p.stale); err != nil {
+		return fmt.Errorf("forgetting UDP flows to endpoints that are gone: %w", err)
 	}
-	return stale
+	p.stale = Flows{}
+	return nil
 }

@@ -16,6 +16,9 @@ import (
 // image is loaded into every node before the first test.
 const image = "pilotis.dev/test/busybox:1"
 
+// programDir holds the programs of the image, for use from outside of pods.
+var programDir string
+
 // patience bounds every wait.
 const patience = 90 * time.Second
 
@@ -37,6 +40,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "loading the test image:", err)
 		os.Exit(1)
 	}
+	programDir = dir
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)

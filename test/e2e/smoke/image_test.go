@@ -15,17 +15,16 @@ import (
 // applets are the names under which busybox works in the image.
 var applets = []string{"sh", "ls", "cat", "wget", "nc", "sleep", "echo", "nslookup", "hostname", "httpd", "ps", "id", "env", "date", "touch", "mkdir", "rm", "tar", "sed", "grep", "head", "tail", "test", "true", "false"}
 
-// writeImage writes an image archive (the format of docker save) with the machine's static busybox and test/e2e/testserver.
+// programs are the commands of this module that the image holds in /bin.
+var programs = []string{"testserver", "whoami"}
+
+// writeImage writes an image archive (the format of docker save) with the machine's static busybox and programs.
 func writeImage(path, name string) error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		return fmt.Errorf("busybox-static is not installed (make deps): %w", err)
 	}
 	program, err := os.ReadFile(busybox)
-	if err != nil {
-		return err
-	}
-	server, err := buildServer(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
@@ -47,8 +46,14 @@ func writeImage(path, name string) error {
 	if err := entry(&tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, program); err != nil {
 		return err
 	}
-	if err := entry(&tar.Header{Name: "bin/testserver", Typeflag: tar.TypeReg, Mode: 0o755}, server); err != nil {
-		return err
+	for _, name := range programs {
+		data, err := buildProgram(filepath.Dir(path), name)
+		if err != nil {
+			return err
+		}
+		if err := entry(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeReg, Mode: 0o755}, data); err != nil {
+			return err
+		}
 	}
 	for _, a := range applets {
 		if err := entry(&tar.Header{Name: "bin/" + a, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil); err != nil {
@@ -88,13 +93,13 @@ func writeImage(path, name string) error {
 	return archive.Close()
 }
 
-// buildServer builds test/e2e/testserver for the image, below dir.
-func buildServer(dir string) ([]byte, error) {
-	path := filepath.Join(dir, "testserver")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path, "pilotis.dev/test/e2e/testserver")
+// buildProgram builds the command test/e2e/<name> below dir and gives what it made.
+func buildProgram(dir, name string) ([]byte, error) {
+	path := filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path, "pilotis.dev/test/e2e/"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS=linux")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building testserver: %w\n%s", err, out)
+		return nil, fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}
 	return os.ReadFile(path)
 }

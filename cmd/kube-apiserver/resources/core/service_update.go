@@ -1,7 +1,10 @@
 package core
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 )
 
 // keepAllocated gives an update back what it left out though it still needs it: the addresses and ports that the
@@ -44,9 +47,16 @@ func keepAllocated(s, old *corev1.Service) {
 
 // dropOfOldType clears what only the former type had, as long as the client left it as it was.
 func dropOfOldType(s, old *corev1.Service) {
-	if needsClusterIP(old) && !needsClusterIP(s) && sameIPs(s, old) {
-		s.Spec.ClusterIP, s.Spec.ClusterIPs = "", nil
-		s.Spec.IPFamilies, s.Spec.IPFamilyPolicy = nil, nil
+	if needsClusterIP(old) && !needsClusterIP(s) {
+		if sameIPs(s, old) {
+			s.Spec.ClusterIP, s.Spec.ClusterIPs = "", nil
+		}
+		if slices.Equal(s.Spec.IPFamilies, old.Spec.IPFamilies) {
+			s.Spec.IPFamilies = nil
+		}
+		if ptr.Equal(s.Spec.IPFamilyPolicy, old.Spec.IPFamilyPolicy) {
+			s.Spec.IPFamilyPolicy = nil
+		}
 	}
 	if takesNodePorts(old) && !takesNodePorts(s) && sameNodePorts(s, old) {
 		for i := range s.Spec.Ports {
@@ -77,15 +87,7 @@ func external(s *corev1.Service) bool {
 }
 
 func sameIPs(s, old *corev1.Service) bool {
-	if s.Spec.ClusterIP != old.Spec.ClusterIP || len(s.Spec.ClusterIPs) != len(old.Spec.ClusterIPs) {
-		return false
-	}
-	for i := range s.Spec.ClusterIPs {
-		if s.Spec.ClusterIPs[i] != old.Spec.ClusterIPs[i] {
-			return false
-		}
-	}
-	return true
+	return s.Spec.ClusterIP == old.Spec.ClusterIP && slices.Equal(s.Spec.ClusterIPs, old.Spec.ClusterIPs)
 }
 
 func sameNodePorts(s, old *corev1.Service) bool {

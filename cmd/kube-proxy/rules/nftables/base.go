@@ -76,7 +76,8 @@ func Base(nft knftables.Interface, s Settings) *knftables.Transaction {
 	}
 	destination := ip + " daddr . meta l4proto . th dport"
 	onNode := ip + " daddr @" + setNodePortIPs + " meta l4proto . th dport"
-	chain(chainReject, "reject")
+	// The kernel limits how many ICMP errors it sends to a host, but not resets: under load a client would wait.
+	chain(chainReject, "meta l4proto tcp reject with tcp reset", "reject")
 	chain(chainMark, "meta mark set meta mark or "+mark)
 	chain(chainMasquerade,
 		ip+" saddr . "+ip+" daddr @"+setHairpin+" masquerade fully-random",
@@ -87,7 +88,7 @@ func Base(nft knftables.Interface, s Settings) *knftables.Transaction {
 	chain(chainNoEndpoints, destination+" vmap @"+mapNoEndpoints)
 	chain(chainNoNodePorts, onNode+" vmap @"+mapNoEndpointNodePorts)
 	chain(chainFirewall, destination+" vmap @"+mapFirewallIPs)
-	clusterIPs := []string{ip + " daddr @" + setClusterIPs + " reject comment \"Reject traffic to invalid ports of ClusterIPs\""}
+	clusterIPs := []string{ip + " daddr @" + setClusterIPs + " goto " + chainReject + " comment \"Reject traffic to invalid ports of ClusterIPs\""}
 	for _, c := range s.ServiceCIDRs {
 		clusterIPs = append(clusterIPs, fmt.Sprintf("%s daddr %s drop comment \"Drop traffic to unallocated ClusterIPs\"", ip, c))
 	}

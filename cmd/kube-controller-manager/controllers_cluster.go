@@ -4,14 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 
-	"pilotis.dev/cmd/kube-controller-manager/app"
-	"pilotis.dev/cmd/kube-controller-manager/controllers/accounts"
-	"pilotis.dev/cmd/kube-controller-manager/controllers/bootstraptokens"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/clusterroleaggregation"
-	"pilotis.dev/cmd/kube-controller-manager/controllers/csr"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/endpoints"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/garbagecollector"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/namespace"
@@ -22,35 +17,12 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/controllers/slices"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/tainteviction"
 
-	certificatesv1 "k8s.io/api/certificates/v1"
 	"k8s.io/utils/clock"
 )
 
-// cluster are the controllers that keep the cluster itself in order: namespaces, garbage, nodes, credentials, endpoints.
+// cluster are the controllers that keep the cluster itself in order: namespaces, garbage, nodes, endpoints.
 func cluster() []Row {
 	return []Row{
-		{
-			Name: "serviceaccount-controller", Aliases: []string{"serviceaccount"}, ServiceAccount: "service-account-controller",
-			Reads: []string{"namespaces", "serviceaccounts"}, Writes: []string{"create serviceaccounts"},
-			New: func(_ context.Context, env *Env) (Runner, error) {
-				return accounts.NewAccounts(env.Informers, env.Client), nil
-			},
-		},
-		{
-			Name: "root-ca-certificate-publisher-controller", Aliases: []string{"root-ca-cert-publisher"}, ServiceAccount: "root-ca-cert-publisher",
-			Reads: []string{"namespaces", "configmaps"}, Writes: []string{"create,update configmaps"},
-			New: func(_ context.Context, env *Env) (Runner, error) {
-				file := env.Config.SAController.RootCAFile
-				if file == "" {
-					return nil, nil
-				}
-				ca, err := os.ReadFile(file)
-				if err != nil {
-					return nil, fmt.Errorf("--root-ca-file: %w", err)
-				}
-				return accounts.NewRootCA(env.Informers, env.Client, ca), nil
-			},
-		},
 		{
 			Name: "namespace-controller", Aliases: []string{"namespace"},
 			Reads: []string{"namespaces", "*.*"}, Writes: []string{"update namespaces/finalize", "update namespaces/status", "delete namespaces", "delete,deletecollection *.*"},
@@ -100,39 +72,6 @@ func cluster() []Row {
 			},
 		},
 		{
-			Name: "certificatesigningrequest-approving-controller", Aliases: []string{"csrapproving"}, ServiceAccount: "certificate-controller",
-			Reads: []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/approval", "create subjectaccessreviews.authorization.k8s.io", events},
-			New: func(_ context.Context, env *Env) (Runner, error) {
-				return csr.NewApprover(env.Informers.Certificates().V1().CertificateSigningRequests(), env.Client), nil
-			},
-		},
-		{
-			Name: "certificatesigningrequest-signing-controller", Aliases: []string{"csrsigning"}, ServiceAccount: "certificate-controller",
-			Reads: []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/status", events},
-			New: newSigners,
-		},
-		{
-			Name: "certificatesigningrequest-cleaner-controller", Aliases: []string{"csrcleaner"}, ServiceAccount: "certificate-controller",
-			Reads: []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"delete certificatesigningrequests.certificates.k8s.io"},
-			New: func(_ context.Context, env *Env) (Runner, error) {
-				return csr.NewCleaner(env.Informers.Certificates().V1().CertificateSigningRequests(), env.Client), nil
-			},
-		},
-		{
-			Name: "bootstrap-signer-controller", Aliases: []string{"bootstrapsigner"}, ServiceAccount: "bootstrap-signer", OffByDefault: true,
-			Reads: []string{"secrets", "configmaps"}, Writes: []string{"update configmaps"},
-			New: func(_ context.Context, env *Env) (Runner, error) {
-				return bootstraptokens.NewSigner(env.Informers, env.Client), nil
-			},
-		},
-		{
-			Name: "token-cleaner-controller", Aliases: []string{"tokencleaner"}, ServiceAccount: "token-cleaner", OffByDefault: true,
-			Reads: []string{"secrets"}, Writes: []string{"delete secrets"},
-			New: func(_ context.Context, env *Env) (Runner, error) {
-				return bootstraptokens.NewCleaner(env.Informers, env.Client), nil
-			},
-		},
-		{
 			Name: "node-ipam-controller", Aliases: []string{"nodeipam"}, ServiceAccount: "node-controller",
 			Reads: []string{"nodes"}, Writes: []string{"patch nodes", events},
 			New: newNodeIPAM,
@@ -164,35 +103,6 @@ func cluster() []Row {
 			},
 		},
 	}
-}
-
-// newSigners makes a signer of each CA that the flags name; --cluster-signing-* serves the names without one of their own.
-func newSigners(_ context.Context, env *Env) (Runner, error) {
-	c := env.Config.CSRSigningController
-	var runners []Runner
-	for _, s := range []struct {
-		name      string
-		cert, key string
-		signer    string
-	}{
-		{"csrsigning-kubelet-serving", c.KubeletServingSignerConfiguration.CertFile, c.KubeletServingSignerConfiguration.KeyFile, certificatesv1.KubeletServingSignerName},
-		{"csrsigning-kubelet-client", c.KubeletClientSignerConfiguration.CertFile, c.KubeletClientSignerConfiguration.KeyFile, certificatesv1.KubeAPIServerClientKubeletSignerName},
-		{"csrsigning-kube-apiserver-client", c.KubeAPIServerClientSignerConfiguration.CertFile, c.KubeAPIServerClientSignerConfiguration.KeyFile, certificatesv1.KubeAPIServerClientSignerName},
-		{"csrsigning-legacy-unknown", c.LegacyUnknownSignerConfiguration.CertFile, c.LegacyUnknownSignerConfiguration.KeyFile, "kubernetes.io/legacy-unknown"},
-	} {
-		if s.cert == "" {
-			s.cert, s.key = c.ClusterSigningCertFile, c.ClusterSigningKeyFile
-		}
-		if s.cert == "" {
-			continue
-		}
-		runners = append(runners, csr.NewSigning(s.name, csr.Signer{CertFile: s.cert, KeyFile: s.key, Duration: c.ClusterSigningDuration.Duration, Names: []string{s.signer}},
-			env.Informers.Certificates().V1().CertificateSigningRequests(), env.Client))
-	}
-	if len(runners) == 0 {
-		return nil, nil
-	}
-	return app.Together(runners...), nil
 }
 
 func newNodeIPAM(_ context.Context, env *Env) (Runner, error) {

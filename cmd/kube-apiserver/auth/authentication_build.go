@@ -37,6 +37,7 @@ import (
 	"pilotis.dev/cmd/kube-apiserver/auth/bootstraptoken"
 	"pilotis.dev/cmd/kube-apiserver/auth/noredirect"
 	"pilotis.dev/cmd/kube-apiserver/auth/serviceaccount"
+	"pilotis.dev/pkg/tokens"
 )
 
 // AuthenticationInputs are what the chain is built upon.
@@ -211,7 +212,7 @@ func (o *AuthenticationOptions) serviceAccounts(in AuthenticationInputs, out *Au
 	if err != nil {
 		return fmt.Errorf("--service-account-key-file: %w", err)
 	}
-	signer, err := serviceaccount.NewSigner(s.Issuers[0], private)
+	signer, err := tokens.NewSigner(s.Issuers[0], private)
 	if err != nil {
 		return fmt.Errorf("--service-account-signing-key-file: %w", err)
 	}

@@ -13,6 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/component-helpers/apimachinery/lease"
 	"k8s.io/utils/clock"
+
+	"pilotis.dev/pkg/tokens"
 )
 
 const (
@@ -54,17 +56,15 @@ func keepIdentityLease(client kubernetes.Interface, id string) genericapiserver.
 	}
 }
 
-const legacyTracking = "kube-apiserver-legacy-service-account-token-tracking"
-
 // markLegacyTokenTracking writes down since when the use of secret-based tokens is recorded (KEP-2799): the cleaner
 // of unused ones must not judge by the time before.
 func markLegacyTokenTracking(client kubernetes.Interface) genericapiserver.PostStartHookFunc {
 	return func(hook genericapiserver.PostStartHookContext) error {
 		go func() {
-			_ = untilDone(hook, "configmap "+legacyTracking, func(ctx context.Context) error {
+			_ = untilDone(hook, "configmap "+tokens.TrackingConfigMap, func(ctx context.Context) error {
 				_, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Create(ctx, &corev1.ConfigMap{
-					ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: legacyTracking},
-					Data:       map[string]string{"since": time.Now().UTC().Format(time.DateOnly)},
+					ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: tokens.TrackingConfigMap},
+					Data:       map[string]string{tokens.TrackingSince: time.Now().UTC().Format(time.DateOnly)},
 				}, metav1.CreateOptions{})
 				return ignore(err, apierrors.IsAlreadyExists)
 			})

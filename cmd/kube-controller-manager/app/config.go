@@ -117,6 +117,9 @@ func (c *Config) Validate(table []Row) error {
 	if n := c.EndpointSliceController.MaxEndpointsPerSlice; n < 1 || n > 1000 {
 		errs = append(errs, fmt.Errorf("--max-endpoints-per-slice=%d: must be between 1 and 1000", n))
 	}
+	if p := c.LegacySATokenCleaner.CleanUpPeriod.Duration; p <= 0 {
+		errs = append(errs, fmt.Errorf("--legacy-service-account-token-clean-up-period=%s: must be more than 0", p))
+	}
 	if c.HPAController.HorizontalPodAutoscalerTolerance < 0 {
 		errs = append(errs, fmt.Errorf("--horizontal-pod-autoscaler-tolerance=%v: must not be negative", c.HPAController.HorizontalPodAutoscalerTolerance))
 	}

@@ -30,7 +30,9 @@ import (
 
 // shared is what all controllers have in common.
 type shared struct {
-	config       *Config
+	config *Config
+	// own are the daemon's credentials, credentials those of its controllers.
+	own          clientbuilder.ControllerClientBuilder
 	credentials  clientbuilder.ControllerClientBuilder
 	informers    informers.SharedInformerFactory
 	metadata     metadatainformer.SharedInformerFactory
@@ -44,7 +46,7 @@ type shared struct {
 func newShared(_ context.Context, c *Config, client *rest.Config) (*shared, error) {
 	s := &shared{config: c, started: make(chan struct{})}
 	simple := clientbuilder.SimpleControllerClientBuilder{ClientConfig: client}
-	s.credentials = simple
+	s.own, s.credentials = simple, simple
 	if c.KubeCloudShared.UseServiceAccountCredentials {
 		own, err := kubernetes.NewForConfig(rest.AddUserAgent(rest.CopyConfig(client), "kube-controller-manager-tokens"))
 		if err != nil {
@@ -87,7 +89,11 @@ func stripManagedFields(obj any) (any, error) {
 
 // forRow makes the environment of one controller, with clients that act as its service account.
 func (s *shared) forRow(ctx context.Context, row Row) (*Env, error) {
-	config, err := s.credentials.Config(row.Account())
+	credentials := s.credentials
+	if row.AsDaemon {
+		credentials = s.own
+	}
+	config, err := credentials.Config(row.Account())
 	if err != nil {
 		return nil, fmt.Errorf("credentials of the service account kube-system/%s: %w", row.Account(), err)
 	}

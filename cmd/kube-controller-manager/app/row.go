@@ -28,6 +28,8 @@ type Row struct {
 	// ServiceAccount in kube-system whose credentials the controller uses with --use-service-account-credentials; Name when
 	// empty. RBAC for it is system:controller:<ServiceAccount>.
 	ServiceAccount string
+	// AsDaemon controllers act with the daemon's own credentials even with --use-service-account-credentials.
+	AsDaemon bool
 	// OffByDefault controllers run only when --controllers names them.
 	OffByDefault bool
 	// Reads are resources the controller gets, lists and watches: "pods", "deployments.apps", "deployments.apps/scale".

@@ -209,24 +209,16 @@ func TestTokenSpeaksForItsAccount(t *testing.T) {
 	s := newSpace(t)
 	s.must("create", "serviceaccount", "robot")
 	token := s.must("create", "token", "robot", "--duration=10m")
-	authority := filepath.Join(t.TempDir(), "ca.crt")
-	config := func(path string) string {
-		return s.must("config", "view", "--raw", "--flatten", "-o", "go-template={{"+path+"}}")
-	}
-	pem := config(`(index (index .clusters 0).cluster "certificate-authority-data") | base64decode`)
-	if err := os.WriteFile(authority, []byte(pem), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	who := []string{"--kubeconfig=/dev/null", "--server=" + config("(index .clusters 0).cluster.server"), "--certificate-authority=" + authority, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"}
-	if out := s.must(append(who, "--token="+token)...); out != "system:serviceaccount:"+s.name+":robot" {
+	if out := s.must(s.whoami(token)...); out != "system:serviceaccount:"+s.name+":robot" {
 		t.Errorf("the token is taken for %q", out)
 	}
-	if _, err := s.try(append(who, "--token="+token[:len(token)-6]+"AAAAAA")...); err == nil {
+	if _, err := s.try(s.whoami(token[:len(token)-6] + "AAAAAA")...); err == nil {
 		t.Error("a token with a broken signature is taken")
 	}
 	s.must("delete", "serviceaccount", "robot")
+	who := s.whoami(token)
 	s.until("the token to be worth nothing", func() (string, bool) {
-		out, err := s.try(append(who, "--token="+token)...)
+		out, err := s.try(who...)
 		return out, err != nil && strings.Contains(err.Error(), "Unauthorized")
 	})
 }

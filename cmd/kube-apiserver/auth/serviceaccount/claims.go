@@ -8,10 +8,9 @@ import (
 	"strings"
 
 	"gopkg.in/go-jose/go-jose.v2/jwt"
-)
 
-// LegacyIssuer is the issuer of tokens kept in Secrets.
-const LegacyIssuer = "kubernetes/serviceaccount"
+	"pilotis.dev/pkg/tokens"
+)
 
 // maxTokenBytes bounds what is decoded. A token of this server with every claim is below 2 KiB; HTTP headers end at 1 MiB.
 const maxTokenBytes = 64 << 10
@@ -25,7 +24,7 @@ type ref struct {
 // privateClaims are what a token says besides the registered claims of RFC 7519.
 type privateClaims struct {
 	Kubernetes *boundClaims `json:"kubernetes.io,omitempty"`
-	legacyClaims
+	tokens.LegacyClaims
 }
 
 // boundClaims identify the service account and the object to which the token is bound.
@@ -36,14 +35,6 @@ type boundClaims struct {
 	Secret         *ref             `json:"secret,omitempty"`
 	Node           *ref             `json:"node,omitempty"`
 	WarnAfter      *jwt.NumericDate `json:"warnafter,omitempty"`
-}
-
-// legacyClaims are those of tokens in Secrets.
-type legacyClaims struct {
-	ServiceAccountName string `json:"kubernetes.io/serviceaccount/service-account.name,omitempty"`
-	ServiceAccountUID  string `json:"kubernetes.io/serviceaccount/service-account.uid,omitempty"`
-	SecretName         string `json:"kubernetes.io/serviceaccount/secret.name,omitempty"`
-	Namespace          string `json:"kubernetes.io/serviceaccount/namespace,omitempty"`
 }
 
 // issuerOf reads the issuer of a compact JWT without trusting it: the signature is checked later, by the keys that

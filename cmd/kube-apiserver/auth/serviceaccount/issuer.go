@@ -20,6 +20,8 @@ import (
 	tokenjwt "k8s.io/apiserver/pkg/authentication/token/jwt"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/utils/clock"
+
+	"pilotis.dev/pkg/tokens"
 )
 
 const (
@@ -32,7 +34,7 @@ const (
 
 // Issuer answers the TokenRequest API (KEP-1205).
 type Issuer struct {
-	Signer    *Signer
+	Signer    *tokens.Signer
 	Audiences authenticator.Audiences // of tokens that name none
 	Lookup    *Lookup
 	// MaxExpiration bounds what clients may ask for; 0 is no bound.
@@ -119,7 +121,7 @@ func (i *Issuer) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *auth
 		out.Status = authenticationv1.TokenRequestStatus{}
 		return out, nil
 	}
-	token, err := i.Signer.sign(registered, &privateClaims{Kubernetes: claims})
+	token, err := i.Signer.Sign(registered, &privateClaims{Kubernetes: claims})
 	if err != nil {
 		return nil, apierrors.NewInternalError(fmt.Errorf("failed to sign token: %w", err))
 	}

@@ -2,17 +2,13 @@ package serviceaccount
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 
 	jose "gopkg.in/go-jose/go-jose.v2"
 	"k8s.io/client-go/util/keyutil"
+
+	"pilotis.dev/pkg/tokens"
 )
 
 // publicKey is a key that verifies tokens. Its ID is the hash of the key itself, so that servers agree without talking.
@@ -52,11 +48,11 @@ func LoadKeys(files []string, signing crypto.PrivateKey) (*Keys, error) {
 func newKeys(raw ...any) (*Keys, error) {
 	k := &Keys{byID: map[string][]publicKey{}}
 	for _, r := range raw {
-		id, err := keyID(r)
+		id, err := tokens.KeyID(r)
 		if err != nil {
 			return nil, err
 		}
-		alg, err := algorithm(r)
+		alg, err := tokens.Algorithm(r)
 		if err != nil {
 			return nil, err
 		}
@@ -92,31 +88,4 @@ func (k *Keys) JWKS() (keySet []byte, algorithms []string, err error) {
 	}
 	keySet, err = json.Marshal(set)
 	return keySet, algorithms, err
-}
-
-func keyID(public any) (string, error) {
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return "", fmt.Errorf("service account key: %w", err)
-	}
-	sum := sha256.Sum256(der)
-	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
-}
-
-func algorithm(public any) (jose.SignatureAlgorithm, error) {
-	switch key := public.(type) {
-	case *rsa.PublicKey:
-		return jose.RS256, nil
-	case *ecdsa.PublicKey:
-		switch key.Curve {
-		case elliptic.P256():
-			return jose.ES256, nil
-		case elliptic.P384():
-			return jose.ES384, nil
-		case elliptic.P521():
-			return jose.ES512, nil
-		}
-		return "", fmt.Errorf("service account key: curve %s is not one of P-256, P-384, P-521", key.Curve.Params().Name)
-	}
-	return "", fmt.Errorf("service account key: %T is neither RSA nor ECDSA", public)
 }

@@ -4,17 +4,15 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/go-jose/go-jose.v2/jwt"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"pilotis.dev/pkg/tokens"
 )
 
 // secretToken makes a token as kube-controller-manager puts it into a Secret, and the Secret.
 func (w *world) secretToken() (string, *corev1.Secret) {
-	s := &Signer{issuer: LegacyIssuer, signer: w.signer.signer}
-	token, err := s.sign(jwt.Claims{Subject: "system:serviceaccount:ns:robot"}, privateClaims{legacyClaims: legacyClaims{
-		Namespace: "ns", ServiceAccountName: "robot", ServiceAccountUID: "sa-1", SecretName: "robot-token",
-	}})
+	token, err := w.secrets.Legacy(tokens.LegacyClaims{Namespace: "ns", ServiceAccountName: "robot", ServiceAccountUID: "sa-1", SecretName: "robot-token"})
 	check(w.t, err)
 	secret, err := w.client.CoreV1().Secrets("ns").Create(w.t.Context(), &corev1.Secret{
 		ObjectMeta: meta("ns", "robot-token", "secret-2"), Type: corev1.SecretTypeServiceAccountToken,
@@ -40,7 +38,7 @@ func TestTokenOfASecret(t *testing.T) {
 			check(t, err)
 		}, "service account token has been invalidated"},
 		{"marked invalid", func(t *testing.T, w *world, s *corev1.Secret) {
-			s.Labels = map[string]string{InvalidSinceLabel: "2029-01-01"}
+			s.Labels = map[string]string{tokens.InvalidSinceLabel: "2029-01-01"}
 			_, err := w.client.CoreV1().Secrets("ns").Update(t.Context(), s, metav1.UpdateOptions{})
 			check(t, err)
 		}, "has been marked invalid"},
@@ -59,7 +57,7 @@ func TestTokenOfASecret(t *testing.T) {
 				}
 				s, err := w.client.CoreV1().Secrets("ns").Get(t.Context(), secret.Name, metav1.GetOptions{})
 				check(t, err)
-				if got := s.Labels[LastUsedLabel]; got != "2030-01-01" {
+				if got := s.Labels[tokens.LastUsedLabel]; got != "2030-01-01" {
 					t.Errorf("the use was dated %q", got)
 				}
 				return

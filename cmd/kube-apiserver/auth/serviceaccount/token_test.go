@@ -22,6 +22,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/component-base/metrics"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"pilotis.dev/pkg/tokens"
 )
 
 const issuerURL = "https://kubernetes.default.svc"
@@ -40,7 +42,9 @@ type world struct {
 	issuer *Issuer
 	bound  *Authenticator
 	legacy *Authenticator
-	signer *Signer
+	signer *tokens.Signer
+	// secrets signs what stands in Secrets.
+	secrets *tokens.Signer
 }
 
 func account() *corev1.ServiceAccount {
@@ -69,7 +73,10 @@ func newWorld(t *testing.T, objects ...runtime.Object) *world {
 	if w.keys, err = LoadKeys(nil, key); err != nil {
 		t.Fatal(err)
 	}
-	if w.signer, err = NewSigner(issuerURL, key); err != nil {
+	if w.signer, err = tokens.NewSigner(issuerURL, key); err != nil {
+		t.Fatal(err)
+	}
+	if w.secrets, err = tokens.NewSigner(tokens.LegacyIssuer, key); err != nil {
 		t.Fatal(err)
 	}
 	counters := NewMetrics(func(...metrics.Registerable) {})
@@ -340,7 +347,7 @@ func TestForgedTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			registered, private = claimsOf(t, good)
 			change()
-			token, err := w.signer.sign(registered, private)
+			token, err := w.signer.Sign(registered, private)
 			check(t, err)
 			if _, ok, err := w.bound.AuthenticateToken(t.Context(), token); ok || err == nil {
 				t.Fatalf("got %v %v", ok, err)
@@ -351,9 +358,9 @@ func TestForgedTokens(t *testing.T) {
 
 func TestTokensOfOthersAreLeftToOthers(t *testing.T) {
 	w := newWorld(t)
-	s, err := NewSigner("https://elsewhere", mustKey(t))
+	s, err := tokens.NewSigner("https://elsewhere", mustKey(t))
 	check(t, err)
-	foreign, err := s.sign(jwt.Claims{Subject: "x"}, privateClaims{})
+	foreign, err := s.Sign(jwt.Claims{Subject: "x"}, privateClaims{})
 	check(t, err)
 	for _, token := range []string{"", "abcdef.0123456789abcdef", "a.b.c", foreign, strings.Repeat("x", maxTokenBytes+1)} {
 		if _, ok, err := w.bound.AuthenticateToken(t.Context(), token); ok || err != nil {
@@ -374,7 +381,7 @@ func TestEllipticKeysSignAndVerify(t *testing.T) {
 	key := mustKey(t)
 	keys, err := LoadKeys(nil, key)
 	check(t, err)
-	signer, err := NewSigner("https://former", key)
+	signer, err := tokens.NewSigner("https://former", key)
 	check(t, err)
 	w.issuer.Signer, w.bound.keys = signer, keys
 	token := w.mustIssue(authenticationv1.TokenRequestSpec{}).Status.Token

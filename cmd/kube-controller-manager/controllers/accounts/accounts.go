@@ -1,18 +1,25 @@
-// Package accounts gives every namespace what its pods expect: the ServiceAccount "default" and the ConfigMap
-// kube-root-ca.crt with the API server's root CA.
+// Package accounts gives every namespace what its pods expect, the ServiceAccount "default" and the ConfigMap kube-root-ca.crt with
+// the API server's root CA, and looks after the tokens of service accounts that stand in Secrets.
 package accounts
 
 import (
 	"context"
+	"maps"
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
+	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 
 	"pilotis.dev/pkg/reconcile"
 )
+
+// RootCAFields select the ConfigMaps of NewRootCA.
+const RootCAFields = "metadata.name=" + rootCA
 
 const (
 	defaultAccount = "default"
@@ -54,20 +61,21 @@ func NewAccounts(f informers.SharedInformerFactory, client kubernetes.Interface)
 	return c
 }
 
-// NewRootCA keeps the ConfigMap kube-root-ca.crt with the PEM bundle ca in every namespace that is not going away.
-func NewRootCA(f informers.SharedInformerFactory, client kubernetes.Interface, ca []byte) *reconcile.Controller {
-	namespaces, maps := f.Core().V1().Namespaces(), f.Core().V1().ConfigMaps()
+// NewRootCA keeps the ConfigMap kube-root-ca.crt with the PEM bundle ca in every namespace that is not going away. bundles has the
+// ConfigMaps of RootCAFields.
+func NewRootCA(namespaces coreinformers.NamespaceInformer, bundles cache.SharedIndexInformer, client kubernetes.Interface, ca []byte) *reconcile.Controller {
+	lister := corelisters.NewConfigMapLister(bundles.GetIndexer())
 	want := map[string]string{rootCAKey: string(ca)}
 	c := reconcile.New("root_ca_cert_publisher", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		if !active(namespaces.Lister().Get(key.Name)) {
 			return reconcile.Result{}, nil
 		}
-		have, err := maps.Lister().ConfigMaps(key.Name).Get(rootCA)
+		have, err := lister.ConfigMaps(key.Name).Get(rootCA)
 		if apierrors.IsNotFound(err) {
 			_, err = client.CoreV1().ConfigMaps(key.Name).Create(ctx, &v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: rootCA, Namespace: key.Name, Annotations: map[string]string{"kubernetes.io/description": rootCAComment}}, Data: want}, metav1.CreateOptions{})
 			return reconcile.Result{}, harmless(err)
 		}
-		if err != nil || (len(have.Data) == 1 && have.Data[rootCAKey] == want[rootCAKey]) {
+		if err != nil || (maps.Equal(have.Data, want) && len(have.BinaryData) == 0) {
 			return reconcile.Result{}, err
 		}
 		update := have.DeepCopy()
@@ -76,7 +84,7 @@ func NewRootCA(f informers.SharedInformerFactory, client kubernetes.Interface, c
 		return reconcile.Result{}, harmless(err)
 	}), reconcile.Options{Workers: 5})
 	c.Watch(namespaces.Informer(), perNamespace(""))
-	c.Watch(maps.Informer(), perNamespace(rootCA))
+	c.Watch(bundles, perNamespace(rootCA))
 	return c
 }
 

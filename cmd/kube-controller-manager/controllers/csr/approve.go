@@ -15,7 +15,6 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	v1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	certificatesinformers "k8s.io/client-go/informers/certificates/v1"
 	"k8s.io/client-go/kubernetes"
@@ -35,13 +34,20 @@ func condition(r *certificatesv1.CertificateSigningRequest, kind certificatesv1.
 	return slices.ContainsFunc(r.Status.Conditions, func(c certificatesv1.CertificateSigningRequestCondition) bool { return c.Type == kind })
 }
 
+// A request that the requestor may not have approved is looked at again, since the permission may be granted a moment later, as
+// kubeadm does on a fresh cluster: after firstLook, and after twice as long each time, up to lastLook.
+const (
+	firstLook = 200 * time.Millisecond
+	lastLook  = 1000 * time.Second
+)
+
 // NewApprover approves client certificates that bootstrapping nodes and nodes themselves ask for, if RBAC lets the
 // requestor create certificatesigningrequests/nodeclient or /selfnodeclient.
 func NewApprover(requests certificatesinformers.CertificateSigningRequestInformer, client kubernetes.Interface) *reconcile.Controller {
 	c := reconcile.New("certificate", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		r, err := requests.Lister().Get(key.Name)
 		if err != nil {
-			return reconcile.Result{}, ignoreNotFound(err)
+			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 		}
 		if len(r.Status.Certificate) > 0 || condition(r, certificatesv1.CertificateApproved) || condition(r, certificatesv1.CertificateDenied) {
 			return reconcile.Result{}, nil
@@ -72,20 +78,12 @@ func NewApprover(requests certificatesinformers.CertificateSigningRequestInforme
 				Type: certificatesv1.CertificateApproved, Status: v1.ConditionTrue, Reason: "AutoApproved", Message: permission.message, LastUpdateTime: metav1.Now(),
 			})
 			_, err = client.CertificatesV1().CertificateSigningRequests().UpdateApproval(ctx, r.Name, approved, metav1.UpdateOptions{})
-			return reconcile.Result{}, ignoreNotFound(err)
+			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 		}
-		// The permission may be granted a moment later, as kubeadm does on a fresh cluster.
-		return reconcile.Result{RequeueAfter: 2 * time.Second}, nil
-	}), reconcile.Options{Workers: 2})
+		return reconcile.Result{}, fmt.Errorf("%w: no SubjectAccessReview allows the approval", reconcile.ErrRoutine)
+	}), reconcile.Options{Workers: 2, BaseDelay: firstLook, MaxDelay: lastLook})
 	c.Watch(requests.Informer(), keyOf)
 	return c
-}
-
-func ignoreNotFound(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }
 
 func parse(data []byte) (*x509.CertificateRequest, error) {

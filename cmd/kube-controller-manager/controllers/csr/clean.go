@@ -25,13 +25,13 @@ func NewCleaner(requests certificatesinformers.CertificateSigningRequestInformer
 	c := reconcile.New("csrcleaner", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		r, err := requests.Lister().Get(key.Name)
 		if err != nil {
-			return reconcile.Result{}, ignoreNotFound(err)
+			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 		}
 		if left := time.Until(expiry(r)); left > 0 {
 			return reconcile.Result{RequeueAfter: left}, nil
 		}
 		err = client.CertificatesV1().CertificateSigningRequests().Delete(ctx, r.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(r.UID))})
-		return reconcile.Result{}, ignoreNotFound(err)
+		return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 	}), reconcile.Options{})
 	c.Watch(requests.Informer(), keyOf)
 	return c

@@ -49,7 +49,7 @@ func NewSigning(name string, s Signer, requests certificatesinformers.Certificat
 	c := reconcile.New(name, reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		r, err := requests.Lister().Get(key.Name)
 		if err != nil {
-			return reconcile.Result{}, ignoreNotFound(err)
+			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 		}
 		if !slices.Contains(s.Names, r.Spec.SignerName) || len(r.Status.Certificate) > 0 || !condition(r, certificatesv1.CertificateApproved) ||
 			condition(r, certificatesv1.CertificateDenied) || condition(r, certificatesv1.CertificateFailed) {
@@ -69,7 +69,7 @@ func NewSigning(name string, s Signer, requests certificatesinformers.Certificat
 			done.Status.Certificate = certificate
 		}
 		_, err = client.CertificatesV1().CertificateSigningRequests().UpdateStatus(ctx, done, metav1.UpdateOptions{})
-		return reconcile.Result{}, ignoreNotFound(err)
+		return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 	}), reconcile.Options{Workers: 2})
 	c.Watch(requests.Informer(), keyOf)
 	return c

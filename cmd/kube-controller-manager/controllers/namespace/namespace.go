@@ -50,7 +50,7 @@ func New(namespaces coreinformers.NamespaceInformer, client kubernetes.Interface
 func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 	ns, err := c.namespaces.Lister().Get(key.Name)
 	if err != nil || ns.DeletionTimestamp == nil || !slices.Contains(ns.Spec.Finalizers, v1.FinalizerKubernetes) {
-		return reconcile.Result{}, ignoreNotFound(err)
+		return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 	}
 	resources, groups := c.deletable()
 	found := c.empty(ctx, ns.Name, resources)
@@ -62,13 +62,6 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 		return reconcile.Result{RequeueAfter: found.wait()}, nil
 	}
 	return reconcile.Result{}, c.finalize(ctx, ns.Name)
-}
-
-func ignoreNotFound(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }
 
 // resource is a kind of object that can be listed and deleted in a namespace.
@@ -181,7 +174,7 @@ func (c *controller) deleteAll(ctx context.Context, namespace string, r resource
 		if !r.collection || apierrors.IsMethodNotSupported(err) {
 			err = nil
 			for _, o := range list.Items {
-				if e := ignoreNotFound(client.Delete(ctx, o.Name, options)); e != nil && err == nil {
+				if e := reconcile.IgnoreNotFound(client.Delete(ctx, o.Name, options)); e != nil && err == nil {
 					err = e
 				}
 			}
@@ -236,7 +229,7 @@ func (c *controller) report(ctx context.Context, ns *v1.Namespace, f content) er
 	if apierrors.IsConflict(err) {
 		return nil // the next look tells
 	}
-	return ignoreNotFound(err)
+	return reconcile.IgnoreNotFound(err)
 }
 
 func joined(errs []error) string {
@@ -270,9 +263,9 @@ func countedFinalizers(m map[string]int) string {
 func (c *controller) finalize(ctx context.Context, name string) error {
 	ns, err := c.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	if err != nil || ns.DeletionTimestamp == nil {
-		return ignoreNotFound(err)
+		return reconcile.IgnoreNotFound(err)
 	}
 	ns.Spec.Finalizers = slices.DeleteFunc(ns.Spec.Finalizers, func(f v1.FinalizerName) bool { return f == v1.FinalizerKubernetes })
 	_, err = c.client.CoreV1().Namespaces().Finalize(ctx, ns, metav1.UpdateOptions{})
-	return ignoreNotFound(err)
+	return reconcile.IgnoreNotFound(err)
 }

@@ -5,13 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"net/netip"
+	"slices"
 	"sync"
 
 	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -20,140 +20,140 @@ import (
 	"pilotis.dev/pkg/reconcile"
 )
 
-// Range is a cluster CIDR and the prefix length of a node's part of it.
-type Range struct {
-	CIDR     netip.Prefix
-	NodeBits int
-}
+const workers = 10
 
-// New gives each node without spec.podCIDRs a free part of every range, none of which overlaps the reserved prefixes
-// (Services).
-func New(ranges []Range, reserved []netip.Prefix, nodes coreinformers.NodeInformer, client kubernetes.Interface, recorder record.EventRecorder) (*reconcile.Controller, error) {
-	for _, r := range ranges {
-		if r.NodeBits < r.CIDR.Bits() || r.NodeBits > r.CIDR.Addr().BitLen() {
-			return nil, fmt.Errorf("--node-cidr-mask-size=%d does not divide --cluster-cidr %s: it must be between %d and %d", r.NodeBits, r.CIDR, r.CIDR.Bits(), r.CIDR.Addr().BitLen())
-		}
-	}
-	a := &allocator{ranges: ranges, reserved: reserved, nodes: nodes, given: map[netip.Prefix]string{}}
-	c := reconcile.New("noderesource", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
-		node, err := nodes.Lister().Get(key.Name)
-		if err != nil {
-			a.release(key.Name)
-			return reconcile.Result{}, nil
-		}
-		if len(node.Spec.PodCIDRs) > 0 || node.Spec.PodCIDR != "" {
-			return reconcile.Result{}, nil
-		}
-		parts, err := a.take(node.Name)
-		if err != nil {
-			recorder.Eventf(node, v1.EventTypeNormal, "CIDRNotAvailable", "Node %s status is now: CIDRNotAvailable", node.Name)
-			return reconcile.Result{}, fmt.Errorf("node %s: %w", node.Name, err)
-		}
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": node.UID}, "spec": map[string]any{"podCIDR": parts[0], "podCIDRs": parts}})
-		if err != nil {
-			return reconcile.Result{}, err
-		}
-		_, err = client.CoreV1().Nodes().Patch(ctx, node.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
-		return reconcile.Result{}, err
-	}), reconcile.Options{})
-	c.Watch(nodes.Informer(), func(obj any) []reconcile.Key {
-		if n, ok := obj.(*v1.Node); ok {
-			return []reconcile.Key{{Name: n.Name}}
-		}
-		return nil
-	})
-	return c, nil
-}
-
-// allocator finds free parts. What the cache shows and what was given and is not in the cache yet are both taken.
-type allocator struct {
-	ranges   []Range
-	reserved []netip.Prefix
+type controller struct {
 	nodes    coreinformers.NodeInformer
+	client   kubernetes.Interface
+	recorder record.EventRecorder
+	loop     *reconcile.Controller
 
 	mu    sync.Mutex
-	given map[netip.Prefix]string
+	pools []*pool
+	// held are the ranges of each node: those that its spec shows, or those it was given and that are still to be shown.
+	held map[string][]netip.Prefix
+	// waiting are nodes for which nothing was free.
+	waiting map[string]bool
 }
 
-func (a *allocator) release(node string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for p, owner := range a.given {
-		if owner == node {
-			delete(a.given, p)
+// New gives each node without spec.podCIDRs a free part of every range, none of which overlaps the reserved prefixes (Services) or
+// what another node has.
+func New(ranges []Range, reserved []netip.Prefix, nodes coreinformers.NodeInformer, client kubernetes.Interface, recorder record.EventRecorder) (*reconcile.Controller, error) {
+	c := &controller{nodes: nodes, client: client, recorder: recorder, held: map[string][]netip.Prefix{}, waiting: map[string]bool{}}
+	for _, r := range ranges {
+		p, err := newPool(r)
+		if err != nil {
+			return nil, err
+		}
+		for _, prefix := range reserved {
+			p.occupy(prefix)
+		}
+		c.pools = append(c.pools, p)
+	}
+	c.loop = reconcile.New("noderesource", reconcile.Func(c.reconcile), reconcile.Options{Workers: workers})
+	// The ranges of a node are noted as the event comes: the loop starts when all nodes have come by, so none of theirs is given away.
+	c.loop.Watch(nodes.Informer(), func(obj any) []reconcile.Key {
+		n, ok := obj.(*v1.Node)
+		if !ok {
+			return nil
+		}
+		if shown := podRanges(n); len(shown) > 0 {
+			c.hold(n.Name, shown)
+		}
+		return []reconcile.Key{{Name: n.Name}}
+	})
+	return c.loop, nil
+}
+
+func podRanges(n *v1.Node) []netip.Prefix {
+	texts := n.Spec.PodCIDRs
+	if len(texts) == 0 && n.Spec.PodCIDR != "" {
+		texts = []string{n.Spec.PodCIDR}
+	}
+	var out []netip.Prefix
+	for _, text := range texts {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			out = append(out, p.Masked())
 		}
 	}
+	return out
 }
 
-// take gives the node a part of each range: those that it was given before, or the first free ones.
-func (a *allocator) take(node string) ([]string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	all, err := a.nodes.Lister().List(labels.Everything())
+func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
+	node, err := c.nodes.Lister().Get(key.Name)
+	if apierrors.IsNotFound(err) {
+		c.hold(key.Name, nil)
+		return reconcile.Result{}, nil
+	}
+	if err != nil || len(node.Spec.PodCIDRs) > 0 || node.Spec.PodCIDR != "" {
+		return reconcile.Result{}, err
+	}
+	parts, err := c.take(node.Name)
 	if err != nil {
-		return nil, err
+		c.recorder.Eventf(node, v1.EventTypeNormal, "CIDRNotAvailable", "Node %s status is now: CIDRNotAvailable", node.Name)
+		return reconcile.Result{}, fmt.Errorf("node %s: %w", node.Name, err)
 	}
-	taken := append([]netip.Prefix{}, a.reserved...)
-	for _, n := range all {
-		for _, c := range n.Spec.PodCIDRs {
-			if p, err := netip.ParsePrefix(c); err == nil {
-				taken = append(taken, p)
-			}
-		}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": node.UID}, "spec": map[string]any{"podCIDR": parts[0], "podCIDRs": parts}})
+	if err != nil {
+		return reconcile.Result{}, err
 	}
-	var mine []string
-	for _, r := range a.ranges {
-		part, ok := a.previous(r, node)
-		if !ok {
-			if part, ok = a.free(r, taken); !ok {
-				return nil, fmt.Errorf("no range of %d bits is free in %s", r.NodeBits, r.CIDR)
-			}
-			a.given[part] = node
-		}
-		mine = append(mine, part.String())
+	written, err := c.client.CoreV1().Nodes().Patch(ctx, node.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 	}
-	return mine, nil
+	c.loop.Wrote(c.nodes.Informer(), key, written)
+	return reconcile.Result{}, nil
 }
 
-func (a *allocator) previous(r Range, node string) (netip.Prefix, bool) {
-	for p, owner := range a.given {
-		if owner == node && r.CIDR.Contains(p.Addr()) {
-			return p, true
-		}
-	}
-	return netip.Prefix{}, false
-}
-
-func (a *allocator) free(r Range, taken []netip.Prefix) (netip.Prefix, bool) {
-next:
-	for part := netip.PrefixFrom(r.CIDR.Masked().Addr(), r.NodeBits); r.CIDR.Contains(part.Addr()); {
-		candidate := part
-		following, ok := after(part)
-		if _, given := a.given[candidate]; !given {
-			clash := false
-			for _, t := range taken {
-				clash = clash || t.Overlaps(candidate)
-			}
-			if !clash {
-				return candidate, true
+// hold notes what a node has now. What it had besides is free again, and nodes that wait are looked at once more.
+func (c *controller) hold(node string, now []netip.Prefix) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.held[node]
+	freed := false
+	for _, p := range c.pools {
+		for _, prefix := range now {
+			if !slices.Contains(before, prefix) {
+				p.occupy(prefix)
 			}
 		}
-		if !ok {
-			break next
+		for _, prefix := range before {
+			if !slices.Contains(now, prefix) {
+				p.release(prefix)
+				freed = true
+			}
 		}
-		part = following
 	}
-	return netip.Prefix{}, false
+	c.held[node] = now
+	delete(c.waiting, node)
+	if len(now) == 0 {
+		delete(c.held, node)
+	}
+	if freed {
+		for name := range c.waiting {
+			c.loop.Enqueue(reconcile.Key{Name: name})
+		}
+	}
 }
 
-// after is the prefix of the same length that follows p; false at the end of the address space.
-func after(p netip.Prefix) (netip.Prefix, bool) {
-	bits := p.Addr().BitLen()
-	n := new(big.Int).SetBytes(p.Addr().AsSlice())
-	n.Add(n, new(big.Int).Lsh(big.NewInt(1), uint(bits-p.Bits())))
-	if n.BitLen() > bits {
-		return netip.Prefix{}, false
+// take gives the node a part of each range: that which it was given before, or a free one.
+func (c *controller) take(node string) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var parts []string
+	for _, p := range c.pools {
+		i := slices.IndexFunc(c.held[node], func(have netip.Prefix) bool { return p.CIDR.Overlaps(have) })
+		if i < 0 {
+			part, ok := p.take()
+			if !ok {
+				c.waiting[node] = true
+				return nil, fmt.Errorf("no range of %d bits is free in --cluster-cidr %s: delete nodes that are gone, or give the cluster a wider range", p.NodeBits, p.CIDR)
+			}
+			c.held[node] = append(c.held[node], part)
+			i = len(c.held[node]) - 1
+		}
+		parts = append(parts, c.held[node][i].String())
 	}
-	addr, ok := netip.AddrFromSlice(n.FillBytes(make([]byte, bits/8)))
-	return netip.PrefixFrom(addr, p.Bits()), ok
+	delete(c.waiting, node)
+	return parts, nil
 }

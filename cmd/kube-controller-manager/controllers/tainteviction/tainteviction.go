@@ -6,7 +6,6 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,11 +26,11 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		pod, err := pods.Lister().Pods(key.Namespace).Get(key.Name)
 		if err != nil || pod.Spec.NodeName == "" || pod.DeletionTimestamp != nil || ended(pod) {
 			seen.forget(key)
-			return reconcile.Result{}, ignoreNotFound(err)
+			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 		}
 		node, err := nodes.Lister().Get(pod.Spec.NodeName)
 		if err != nil {
-			return reconcile.Result{}, ignoreNotFound(err)
+			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 		}
 		now := c.Now()
 		left, evict := Stay(pod, node.Spec.Taints, now, seen.note(key, pod.UID, node.Spec.Taints, now))
@@ -44,9 +43,9 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		recorder.Event(pod, v1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod "+key.String())
 		patch := []byte(`{"status":{"conditions":[{"type":"DisruptionTarget","status":"True","reason":"DeletionByTaintManager","message":"Taint manager: deleting due to NoExecute taint","lastTransitionTime":"` + c.Now().UTC().Format(time.RFC3339) + `"}]}}`)
 		if _, err := client.CoreV1().Pods(key.Namespace).Patch(ctx, key.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
-			return reconcile.Result{}, ignoreNotFound(err)
+			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 		}
-		return reconcile.Result{}, ignoreNotFound(client.CoreV1().Pods(key.Namespace).Delete(ctx, key.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))}))
+		return reconcile.Result{}, reconcile.IgnoreNotFound(client.CoreV1().Pods(key.Namespace).Delete(ctx, key.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))}))
 	}), reconcile.Options{Workers: 8, Clock: c})
 	r.Watch(pods.Informer(), func(obj any) []reconcile.Key {
 		if p, ok := obj.(*v1.Pod); ok && p.Spec.NodeName != "" {
@@ -72,13 +71,6 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		return keys
 	})
 	return r
-}
-
-func ignoreNotFound(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }
 
 func ended(p *v1.Pod) bool {

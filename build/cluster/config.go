@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 )
 
 // Config says what cluster to run.
@@ -14,6 +15,8 @@ type Config struct {
 	Nodes         int    // all nodes, control planes among them
 	ControlPlanes int
 	APIPort       int // on 127.0.0.1 of the host; 0 takes the first free one from 6443 on
+	// Wait is how long one step of Up may wait for a part of the cluster.
+	Wait time.Duration
 }
 
 // Networks of every cluster: clusters are apart from each other and from the machine, so they may be equal.
@@ -43,6 +46,9 @@ func (c Config) Validate() error {
 	}
 	if c.APIPort < 0 || c.APIPort > 65535 {
 		errs = append(errs, fmt.Errorf("API_PORT=%d: must be a TCP port, or 0 for the first free one", c.APIPort))
+	}
+	if c.Wait <= 0 {
+		errs = append(errs, fmt.Errorf("--wait=%v: must be more than 0, such as 4m", c.Wait))
 	}
 	return errors.Join(errs...)
 }

@@ -55,7 +55,7 @@ func (c Config) openAPI(ctx context.Context, s *state) error {
 			return err
 		}
 	}
-	return eventually(ctx, time.Minute, "the API answers", func(ctx context.Context) error {
+	return eventually(ctx, c.Wait, "the API answers", func(ctx context.Context) error {
 		_, err := c.kubectl(ctx, "get", "--raw", "/readyz")
 		return err
 	})

@@ -37,6 +37,7 @@ nodeRegistration:
   kubeletExtraArgs:
   - name: node-ip
     value: %s
+timeouts: %s
 ---
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
@@ -67,7 +68,7 @@ kind: KubeProxyConfiguration
 mode: nftables
 conntrack:
   maxPerCore: 0
-`, s.Token, n.Address, n.Name, ignoredChecks(), n.Address, c.Name, binaries.Version, images.Repository, c.NodeList()[0].Address, podSubnet, serviceSubnet, clusterDNS)
+`, s.Token, n.Address, n.Name, ignoredChecks(), n.Address, c.timeouts(), c.Name, binaries.Version, images.Repository, c.NodeList()[0].Address, podSubnet, serviceSubnet, clusterDNS)
 }
 
 // ignoredChecks leaves out the one preflight check that machines with cgroup v1 fail: nodes run on them all the same.
@@ -76,6 +77,11 @@ func ignoredChecks() string {
 		return ""
 	}
 	return "  ignorePreflightErrors: [SystemVerification]\n"
+}
+
+// timeouts lets kubeadm wait for each part as long as Up does.
+func (c Config) timeouts() string {
+	return fmt.Sprintf("{kubeletHealthCheck: %[1]s, controlPlaneComponentHealthCheck: %[1]s, discovery: %[1]s, tlsBootstrap: %[1]s}", c.Wait)
 }
 
 // joinConfiguration is what `kubeadm join` is told: the cluster is known by a token and the hash of its CA.
@@ -98,7 +104,8 @@ nodeRegistration:
 %s  kubeletExtraArgs:
   - name: node-ip
     value: %s
-`, s.Token, c.NodeList()[0].Address, hash, n.Name, ignoredChecks(), n.Address), nil
+timeouts: %s
+`, s.Token, c.NodeList()[0].Address, hash, n.Name, ignoredChecks(), n.Address, c.timeouts()), nil
 }
 
 // nodeFile is where a file below the node's /etc lies on the machine.

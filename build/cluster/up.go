@@ -120,7 +120,7 @@ func (c Config) startNodes(s *state, nodes []Node) error {
 }
 
 func (c Config) awaitRuntime(ctx context.Context, n Node) error {
-	return eventually(ctx, 30*time.Second, "containerd of node "+n.Name+" answers", func(ctx context.Context) error {
+	return eventually(ctx, c.Wait, "containerd of node "+n.Name+" answers", func(ctx context.Context) error {
 		_, err := c.run(ctx, n, "ctr", "version")
 		return err
 	})
@@ -229,7 +229,7 @@ func tail(path string, lines int) string {
 
 // awaitNodes waits until every node is Ready.
 func (c Config) awaitNodes(ctx context.Context) error {
-	return eventually(ctx, 3*time.Minute, "all nodes become Ready", func(ctx context.Context) error {
+	return eventually(ctx, c.Wait, "all nodes become Ready", func(ctx context.Context) error {
 		out, err := c.kubectl(ctx, "get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
 		if err != nil {
 			return err
@@ -246,7 +246,7 @@ func (c Config) awaitNodes(ctx context.Context) error {
 // awaitDNS waits until the cluster's DNS Service answers for the API's own name, as a pod would ask it.
 func (c Config) awaitDNS(ctx context.Context) error {
 	first := c.NodeList()[0]
-	err := eventually(ctx, 3*time.Minute, "cluster DNS answers", func(ctx context.Context) error {
+	err := eventually(ctx, c.Wait, "cluster DNS answers", func(ctx context.Context) error {
 		return inNamespace(c.namespace(first.Name), func() error {
 			return resolve(ctx, clusterDNS, "kubernetes.default.svc.cluster.local.")
 		})

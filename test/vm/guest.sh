@@ -84,13 +84,14 @@ host() {
 	say "kubeadm reset: nothing runs"
 	unset KUBECONFIG
 	systemctl stop containerd
+	rm -rf /var/lib/containerd
 	ip link delete eth0
 }
 
 # cluster: the namespace nodes of make up on a machine with cgroup v2 alone.
 cluster() {
 	cd /root/pilotis
-	bin/cluster up --name=v2 --nodes=2 || { tail -50 /var/lib/pilotis/v2/nodes/*/kubeadm.log; return 1; }
+	bin/cluster up --name=v2 --nodes=2 --wait=30m || { tail -50 /var/lib/pilotis/v2/nodes/*/kubeadm.log; return 1; }
 	export KUBECONFIG=/var/lib/pilotis/v2/admin.conf
 	[ "$(kubectl get nodes --no-headers | grep -c ' Ready ')" = 2 ]
 	until_true 1200 pods_run

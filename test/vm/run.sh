@@ -48,7 +48,7 @@ UNIT
 for unit in guest kubelet containerd; do
 	ln -sf "/etc/systemd/system/$unit.service" "$root/etc/systemd/system/multi-user.target.wants/$unit.service"
 done
-truncate -s 6G "$state/disk.img"
+truncate -s 16G "$state/disk.img"
 mke2fs -q -t ext4 -d "$root" "$state/disk.img"
 
 echo "Booting"

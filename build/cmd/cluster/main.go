@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -48,6 +49,7 @@ func run(args []string) int {
 	fs.IntVar(&c.Nodes, "nodes", 2, "number of nodes, the control plane among them")
 	fs.IntVar(&c.ControlPlanes, "control-planes", 1, "number of control-plane nodes")
 	fs.IntVar(&c.APIPort, "api-port", 0, "port of 127.0.0.1 for the API; 0: the first free one from 6443 on")
+	fs.DurationVar(&c.Wait, "wait", 4*time.Minute, "how long a step of up may wait; more on a very slow machine")
 	fs.StringVar(&node, "node", "", "a node's name, for enter, shell and logs")
 	fs.StringVar(&image, "image", "", "an OCI or Docker archive, for load")
 	fs.StringVar(&command, "command", "", "a shell command, for enter")

@@ -15,5 +15,5 @@ type (
 
 // controllers is the table: every controller of the daemon with what it reads and writes.
 func controllers() []Row {
-	return slices.Concat(workloads(), cluster(), identity())
+	return slices.Concat(workloads(), cluster(), identity(), storage(), network())
 }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+
+	"pilotis.dev/cmd/kube-controller-manager/controllers/ephemeralvolume"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/protection"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/volumebinder"
+)
+
+// storage are the controllers of volumes.
+func storage() []Row {
+	return []Row{
+		{
+			Name: "persistentvolume-binder-controller", Aliases: []string{"persistentvolume-binder"}, ServiceAccount: "persistent-volume-binder",
+			Reads:  []string{"persistentvolumes", "persistentvolumeclaims", "storageclasses.storage.k8s.io", "pods"},
+			Writes: []string{"update,delete persistentvolumes", "update persistentvolumes/status", "update persistentvolumeclaims", "update persistentvolumeclaims/status", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				c := env.Config.PersistentVolumeBinderController
+				return volumebinder.New(env.Informers, env.Client, env.Recorder("persistentvolume-controller"), volumebinder.Options{
+					Period: c.PVClaimBinderSyncPeriod.Duration, Provisioning: *c.VolumeConfiguration.EnableDynamicProvisioning,
+				})
+			},
+		},
+		{
+			Name: "persistentvolumeclaim-protection-controller", Aliases: []string{"pvc-protection"}, ServiceAccount: "pvc-protection-controller",
+			Reads: []string{"persistentvolumeclaims", "pods"}, Writes: []string{"update persistentvolumeclaims"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return protection.NewClaims(env.Informers, env.Client, protection.Options{Workers: 4})
+			},
+		},
+		{
+			Name: "persistentvolume-protection-controller", Aliases: []string{"pv-protection"}, ServiceAccount: "pv-protection-controller",
+			Reads: []string{"persistentvolumes"}, Writes: []string{"update persistentvolumes"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return protection.NewVolumes(env.Informers, env.Client, protection.Options{Workers: 4}), nil
+			},
+		},
+		{
+			Name:  "volumeattributesclass-protection-controller",
+			Reads: []string{"volumeattributesclasses.storage.k8s.io", "persistentvolumeclaims", "persistentvolumes"}, Writes: []string{"update volumeattributesclasses.storage.k8s.io"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return protection.NewAttributesClasses(env.Informers, env.Client, protection.Options{})
+			},
+		},
+		{
+			Name: "ephemeral-volume-controller", Aliases: []string{"ephemeral-volume"},
+			Reads: []string{"pods", "persistentvolumeclaims"}, Writes: []string{"create persistentvolumeclaims", "update pods/finalizers", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return ephemeralvolume.New(env.Informers, env.Client, env.Recorder("ephemeral_volume"), ephemeralvolume.Options{Workers: int(env.Config.EphemeralVolumeController.ConcurrentEphemeralVolumeSyncs)})
+			},
+		},
+	}
+}

@@ -1,7 +1,10 @@
 package validation
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -52,11 +55,30 @@ func statefulSetSpec(f *faults, s *appsv1.StatefulSetSpec, tol *tolerated, stric
 	}
 	workloadSelector(f, s.Selector, &s.Template, strict, "empty selector is invalid for statefulset", p)
 	t := p.Child("template")
-	podTemplateSpec(f, &s.Template, tol, t)
+	podTemplateSpec(f, withClaims(s), tol, t)
 	longRunning(f, &s.Template.Spec, "StatefulSet", t.Child("spec"))
 	if s.ServiceName != "" && !tol.update {
 		f.dnsSubdomain(p, "serviceName", s.ServiceName)
 	}
+}
+
+// withClaims is the template with a volume for each claim template, which its containers may mount.
+func withClaims(s *appsv1.StatefulSetSpec) *corev1.PodTemplateSpec {
+	if len(s.VolumeClaimTemplates) == 0 {
+		return &s.Template
+	}
+	t := s.Template
+	t.Spec.Volumes = slices.Clone(t.Spec.Volumes)
+	for i := range s.VolumeClaimTemplates {
+		name := s.VolumeClaimTemplates[i].Name
+		if slices.ContainsFunc(t.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == name }) {
+			continue // pods get the claim in its place
+		}
+		t.Spec.Volumes = append(t.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name},
+		}})
+	}
+	return &t
 }
 
 func statefulSetStrategy(f *faults, s *appsv1.StatefulSetSpec, p *field.Path) {

@@ -88,13 +88,13 @@ func TestVolumeOutlivesItsPod(t *testing.T) {
 const pool = `
 apiVersion: v1
 kind: PersistentVolume
-metadata: {name: SPACE-N}
+metadata: {name: SPACE-SIZE}
 spec:
-  capacity: {storage: NGi}
+  capacity: {storage: SIZEGi}
   accessModes: [ReadWriteOnce]
   storageClassName: SPACE
   persistentVolumeReclaimPolicy: Delete
-  hostPath: {path: /tmp/SPACE-N, type: DirectoryOrCreate}
+  hostPath: {path: /tmp/SPACE-SIZE, type: DirectoryOrCreate}
 `
 
 const scratch = `
@@ -124,10 +124,10 @@ spec:
 // that fit; the ephemeral ones go with their pods, and what is marked Delete goes with its claim.
 func TestClaimsOfTemplates(t *testing.T) {
 	s := newSpace(t)
-	fill := func(n string) string { return strings.NewReplacer("SPACE", s.name, "N", n).Replace(pool) }
-	for _, n := range []string{"1", "2", "3", "4"} {
-		s.apply(fill(n))
-		t.Cleanup(func() { _, _ = s.try("delete", "pv/"+s.name+"-"+n, "--wait=false") })
+	fill := func(size string) string { return strings.NewReplacer("SPACE", s.name, "SIZE", size).Replace(pool) }
+	for _, size := range []string{"1", "2", "3", "4"} {
+		s.apply(fill(size))
+		t.Cleanup(func() { _, _ = s.try("delete", "pv/"+s.name+"-"+size, "--wait=false") })
 	}
 	s.apply(strings.ReplaceAll(scratch, "SPACE", s.name))
 	s.must("rollout", "status", "statefulset/db", "--timeout=90s")

@@ -18,6 +18,13 @@ spec:
     readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
 ---
 apiVersion: v1
+kind: Pod
+metadata: {name: client}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: IMAGE, command: [sleep, "100000"]}]
+---
+apiVersion: v1
 kind: Service
 metadata: {name: outside}
 spec: {ports: [{name: http, port: 80, targetPort: 8080}]}
@@ -27,7 +34,7 @@ spec: {ports: [{name: http, port: 80, targetPort: 8080}]}
 func TestEndpointsByHand(t *testing.T) {
 	s := newSpace(t)
 	s.apply(byHand)
-	s.must("wait", "--for=condition=Ready", "pod/server", "--timeout=90s")
+	s.must("wait", "--for=condition=Ready", "pod/server", "pod/client", "--timeout=90s")
 	ip := s.must("get", "pod", "server", "-o", "jsonpath={.status.podIP}")
 	s.apply(strings.ReplaceAll(`
 apiVersion: v1
@@ -37,7 +44,7 @@ subsets: [{addresses: [{ip: IP}], ports: [{name: http, port: 8080}]}]
 `, "IP", ip))
 	s.eventually("blue "+ip, "get", "endpointslices", "-l", "kubernetes.io/service-name=outside,endpointslice.kubernetes.io/managed-by=endpointslicemirroring-controller.k8s.io",
 		"-o", "jsonpath={.items[0].metadata.labels.team} {.items[0].endpoints[*].addresses[0]}")
-	s.eventually("here", "exec", "server", "--", "wget", "-q", "-O-", "-T", "2", "http://outside")
+	s.eventually("here", "exec", "client", "--", "wget", "-qO-", "http://outside")
 	s.must("delete", "endpoints", "outside")
 	s.eventually("", "get", "endpointslices", "-l", "kubernetes.io/service-name=outside", "-o", "name")
 }

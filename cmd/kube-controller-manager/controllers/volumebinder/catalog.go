@@ -132,13 +132,15 @@ func (c *catalog) Waiting(claim *v1.PersistentVolumeClaim) []string {
 func (c *catalog) Match(claim *v1.PersistentVolumeClaim, delayed bool) (*v1.PersistentVolume, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	mine := c.find(byClaimRef, reconcile.KeyOf(claim).String())
 	excluded := map[string]*v1.PersistentVolume{}
 	for name, uid := range c.taken {
-		if uid != claim.UID {
+		reserved := slices.ContainsFunc(mine, func(pv *v1.PersistentVolume) bool { return pv.Name == name })
+		if uid != claim.UID && !reserved {
 			excluded[name] = nil
 		}
 	}
-	for _, group := range byModes(append(c.find(byClaimRef, reconcile.KeyOf(claim).String()), c.find(freeByClass, volume.GetPersistentVolumeClaimClass(claim))...), claim) {
+	for _, group := range byModes(append(mine, c.find(freeByClass, volume.GetPersistentVolumeClaimClass(claim))...), claim) {
 		pv, err := volume.FindMatchingVolume(claim, group, nil, excluded, delayed, true)
 		if err != nil {
 			return nil, err

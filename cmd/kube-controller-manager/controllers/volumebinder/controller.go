@@ -71,15 +71,16 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 	}}
 	const workers = 4 // claims and volumes at once; a burst of claims is bound at the speed of their writes
 	c.Controller = reconcile.New("volume_binder", reconcile.Func(c.reconcile), reconcile.Options{Workers: workers, Clock: o.Clock, MaxDelay: o.Period})
-	c.Watch(c.claimInf, ofClaim)
+	c.Watch(c.claimInf, c.ofClaim)
 	c.Watch(c.volInf, c.ofVolume)
 	c.Watch(classes.Informer(), c.ofClass)
 	c.Watch(pods.Informer(), c.ofPod)
 	return c, nil
 }
 
-// ofClaim looks at the claim, and at the volume whose binding it confirms or whose release its end means.
-func ofClaim(obj any) []reconcile.Key {
+// ofClaim looks at the claim, at the volume whose binding it confirms or whose release its end means, and at others that were meant
+// for it.
+func (c *Controller) ofClaim(obj any) []reconcile.Key {
 	claim, ok := obj.(*v1.PersistentVolumeClaim)
 	if !ok {
 		return nil
@@ -87,6 +88,9 @@ func ofClaim(obj any) []reconcile.Key {
 	keys := []reconcile.Key{reconcile.KeyOf(claim)}
 	if claim.Spec.VolumeName != "" {
 		keys = append(keys, reconcile.Key{Name: claim.Spec.VolumeName})
+	}
+	for _, pv := range c.catalog.find(byClaimRef, reconcile.KeyOf(claim).String()) {
+		keys = append(keys, reconcile.KeyOf(pv))
 	}
 	return keys
 }

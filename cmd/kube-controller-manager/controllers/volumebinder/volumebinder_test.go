@@ -494,6 +494,9 @@ func TestNoVolumeIsBoundTwice(t *testing.T) {
 			if other := owner[claim.Spec.VolumeName]; claim.Status.Phase != v1.ClaimBound || other != "" && other != claim.Name {
 				s.Errorf("claim %s is %s with volume %q, which %q has too", claim.Name, claim.Status.Phase, claim.Spec.VolumeName, other)
 			}
+			if claim.Spec.VolumeName == "" {
+				continue
+			}
 			owner[claim.Spec.VolumeName] = claim.Name
 			if ref := s.getVolume(claim.Spec.VolumeName).Spec.ClaimRef; ref == nil || ref.UID != claim.UID {
 				s.Errorf("volume %s has the reference %v, want %s", claim.Spec.VolumeName, ref, claim.Name)

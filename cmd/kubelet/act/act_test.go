@@ -286,6 +286,7 @@ func TestVerifyNonRoot(t *testing.T) {
 	}{
 		{"nobody asks", pod(nil), ptr.To[int64](0), "", true},
 		{"the image is root's", must(nil), ptr.To[int64](0), "", false},
+		{"the image names nobody", must(nil), nil, "", false},
 		{"the image has a number", must(nil), ptr.To[int64](7), "", true},
 		{"the image has a name", must(nil), nil, "web", false},
 		{"the pod says who", must(ptr.To[int64](7)), ptr.To[int64](0), "", true},
@@ -371,17 +372,18 @@ func TestStartTellsWhyNot(t *testing.T) {
 		change func(*v1.Container)
 		inject string
 		want   string
+		event  string // the last one
 	}{
-		{"image", func(c *v1.Container) { c.Image, c.ImagePullPolicy = "other:1", v1.PullNever }, "", "ErrImageNeverPull"},
+		{"image", func(c *v1.Container) { c.Image, c.ImagePullPolicy = "other:1", v1.PullNever }, "", "ErrImageNeverPull", "Warning Failed Error: ErrImageNeverPull"},
 		{"configuration", func(c *v1.Container) {
 			c.EnvFrom = []v1.EnvFromSource{{SecretRef: &v1.SecretEnvSource{LocalObjectReference: v1.LocalObjectReference{Name: "missing"}}}}
-		}, "", ReasonCreateConfigError},
-		{"volume", func(c *v1.Container) { c.VolumeMounts = []v1.VolumeMount{{Name: "none", MountPath: "/x"}} }, "", ReasonCreateConfigError},
-		{"create", nil, "CreateContainer", ReasonCreateError},
-		{"start", nil, "StartContainer", ReasonRunError},
+		}, "", ReasonCreateConfigError, `Warning Failed Error: secrets "missing" not found`},
+		{"volume", func(c *v1.Container) { c.VolumeMounts = []v1.VolumeMount{{Name: "none", MountPath: "/x"}} }, "", ReasonCreateConfigError, "Warning Failed Error: "},
+		{"create", nil, "CreateContainer", ReasonCreateError, "Warning Failed Error: injected"},
+		{"start", nil, "StartContainer", ReasonRunError, "Warning Failed Error: injected"},
 		{"postStart", func(c *v1.Container) {
 			c.Lifecycle = &v1.Lifecycle{PostStart: &v1.LifecycleHandler{Exec: &v1.ExecAction{Command: []string{"x"}}}}
-		}, "ExecSync", ReasonPostStart},
+		}, "ExecSync", ReasonPostStart, "Normal Killing FailedPostStartHook"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, f := actor(t, nil)
@@ -401,6 +403,13 @@ func TestStartTellsWhyNot(t *testing.T) {
 			failure, ok := err.(*Failure)
 			if !ok || failure.Reason != tt.want {
 				t.Errorf("error %v, want reason %s", err, tt.want)
+			}
+			var last string
+			for events := a.Recorder.(*record.FakeRecorder).Events; len(events) > 0; {
+				last = <-events
+			}
+			if !strings.HasPrefix(last, tt.event) {
+				t.Errorf("the last event is %q, want %q", last, tt.event)
 			}
 		})
 	}

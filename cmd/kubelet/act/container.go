@@ -36,7 +36,9 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 	pod, c := env.Pod, s.Container
 	image, err := a.Images.Ensure(ctx, pod.Pod, c, env.Sandbox)
 	if err != nil {
-		return imageFailure(err)
+		failure := imageFailure(err)
+		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %s", failure.Reason)
+		return failure
 	}
 	config, err := a.containerConfig(env, s, image)
 	if err != nil {
@@ -60,13 +62,14 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 	}
 	if err := a.runHook(ctx, pod, c, id, c.Lifecycle.PostStart); err != nil {
 		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
+		a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Killing", "FailedPostStartHook")
 		a.stop(ctx, id, 0)
 		return &Failure{ReasonPostStart, fmt.Errorf("PostStartHook failed: %w", err)}
 	}
 	return nil
 }
 
-func imageFailure(err error) error {
+func imageFailure(err error) *Failure {
 	for _, reason := range []error{images.ErrImagePullBackOff, images.ErrImageNeverPull, images.ErrInvalidImageName, images.ErrImagePull} {
 		if errors.Is(err, reason) {
 			return &Failure{reason.Error(), errors.New(strings.TrimPrefix(err.Error(), reason.Error()+": "))}

@@ -136,7 +136,7 @@ func verifyNonRoot(pod *v1.Pod, c *v1.Container, imageUID *int64, imageUser stri
 		return fmt.Errorf("container's runAsUser breaks non-root policy (pod: %q, container: %s)", pod.Namespace+"/"+pod.Name, c.Name)
 	case user != nil:
 		return nil
-	case imageUID != nil && *imageUID == 0:
+	case imageUID != nil && *imageUID == 0, imageUID == nil && imageUser == "": // an image that names nobody runs as root
 		return fmt.Errorf("container has runAsNonRoot and image will run as root (pod: %q, container: %s)", pod.Namespace+"/"+pod.Name, c.Name)
 	case imageUID == nil && imageUser != "":
 		return fmt.Errorf("container has runAsNonRoot and image has non-numeric user (%s), cannot verify user is non-root (pod: %q, container: %s)", imageUser, pod.Namespace+"/"+pod.Name, c.Name)

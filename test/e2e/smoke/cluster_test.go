@@ -90,6 +90,13 @@ func newSpace(t *testing.T) space {
 	return s
 }
 
+// in is the namespace as a parallel subtest sees it.
+func (s space) in(t *testing.T) space {
+	t.Parallel()
+	s.t = t
+	return s
+}
+
 func (s space) try(args ...string) (string, error) { return s.tryWith("", args...) }
 
 func (s space) tryWith(input string, args ...string) (string, error) {

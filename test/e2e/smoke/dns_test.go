@@ -7,7 +7,7 @@ import (
 // lookup gives the records that a client's name servers have.
 func (w town) lookup(kind, name string) string {
 	w.t.Helper()
-	return w.must("exec", "client-0", "--", "whoami", "lookup", kind, name)
+	return w.must("exec", "client-0", "--", "witness", "lookup", kind, name)
 }
 
 // resolves waits until the records of a name are want, in order.
@@ -49,7 +49,7 @@ spec:
       containers:
       - name: db
         image: IMAGE
-        command: [whoami, serve, --tcp=5432]
+        command: [witness, serve, --tcp=5432]
         readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1}
 `)
 	w.eventually("Running Running", "get", "pods", "-l", "app=db", "-o", "jsonpath={.items[*].status.phase}")

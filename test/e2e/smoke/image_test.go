@@ -16,7 +16,7 @@ import (
 var applets = []string{"sh", "ls", "cat", "wget", "nc", "sleep", "echo", "nslookup", "hostname", "httpd", "ps", "id", "env", "date", "touch", "mkdir", "rm", "tar", "sed", "grep", "head", "tail", "test", "true", "false"}
 
 // programs are the commands of this module that the image holds in /bin.
-var programs = []string{"testserver", "whoami"}
+var programs = []string{"testserver", "witness"}
 
 // writeImage writes an image archive (the format of docker save) with the machine's static busybox and programs.
 func writeImage(path, name string) error {

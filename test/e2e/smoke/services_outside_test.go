@@ -76,7 +76,7 @@ spec:
   containers:
   - name: server
     image: IMAGE
-    command: [whoami, serve, "--tcp=8080", "--udp=8080"]
+    command: [witness, serve, "--tcp=8080", "--udp=8080"]
     ports: [{containerPort: 8080, hostPort: 18080}, {containerPort: 8080, hostPort: 18080, protocol: UDP}]
 `)
 	at := w.hosts[1] + ":18080"
@@ -93,7 +93,7 @@ func hostNetworkPods(w town) {
 	host := func(name, more string) string {
 		return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", labels: {who: " + name + "}}\nspec:\n  nodeName: worker-1\n  terminationGracePeriodSeconds: 0\n" + more
 	}
-	serve := `  containers: [{name: c, image: IMAGE, command: [whoami, serve, --tcp=PORT, --name=NAME]}]` + "\n---\n"
+	serve := `  containers: [{name: c, image: IMAGE, command: [witness, serve, --tcp=PORT, --name=NAME]}]` + "\n---\n"
 	w.apply(host("host", "  hostNetwork: true\n  dnsPolicy: ClusterFirstWithHostNet\n"+strings.NewReplacer("PORT", "18081", "NAME", "host").Replace(serve)) +
 		host("host-plain", "  hostNetwork: true\n"+strings.NewReplacer("PORT", "18082", "NAME", "host-plain").Replace(serve)) +
 		host("default", "  dnsPolicy: Default\n"+strings.NewReplacer("PORT", "8080", "NAME", "default").Replace(serve)) +

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// town has, on each of the two nodes, a pod that answers with its name (test/e2e/whoami) and one that asks.
+// town has, on each of the two nodes, a pod that answers with its name (test/e2e/witness) and one that asks.
 type town struct {
 	space
 	nodes            []string // names
@@ -27,7 +27,7 @@ spec:
   containers:
   - name: server
     image: IMAGE
-    command: [whoami, serve, "--tcp=8080,9090", "--udp=8080"]
+    command: [witness, serve, "--tcp=8080,9090", "--udp=8080"]
     ports: [{name: web, containerPort: WEB}]
     readinessProbe: {tcpSocket: {port: 9090}, periodSeconds: 1}
 ---
@@ -60,8 +60,7 @@ func newTown(t *testing.T) town {
 
 // in is the town as a parallel subtest sees it.
 func (w town) in(t *testing.T) town {
-	t.Parallel()
-	w.t = t
+	w.space = w.space.in(t)
 	return w
 }
 
@@ -77,16 +76,16 @@ func (w town) service(name, spec string) (clusterIP string, nodePorts []string) 
 	return fields[0], fields[1:]
 }
 
-// ask runs whoami ask in a pod, or in the network of a node, and gives its lines.
+// ask runs witness ask in a pod, or in the network of a node, and gives its lines.
 func (w town) ask(from string, args ...string) []string {
 	w.t.Helper()
 	var out string
 	var err error
 	if slices.Contains(w.nodes, from) {
-		command := filepath.Join(programDir, "whoami") + " ask " + strings.Join(args, " ")
+		command := filepath.Join(programDir, "witness") + " ask " + strings.Join(args, " ")
 		out, err = run(context.Background(), "", "bin/cluster", "enter", "--name="+clusterName(), "--node="+from, "--command="+command)
 	} else {
-		out, err = w.try(append([]string{"exec", from, "--", "whoami", "ask"}, args...)...)
+		out, err = w.try(append([]string{"exec", from, "--", "witness", "ask"}, args...)...)
 	}
 	if err != nil {
 		w.t.Fatal(err)
@@ -200,7 +199,7 @@ kind: Pod
 metadata: {name: sctp, labels: {who: sctp}}
 spec:
   terminationGracePeriodSeconds: 0
-  containers: [{name: server, image: IMAGE, command: [whoami, serve, "--sctp=8080"]}]
+  containers: [{name: server, image: IMAGE, command: [witness, serve, "--sctp=8080"]}]
 `)
 	w.hears("sctp", "client-0", "sctp://"+ip+":80")
 }
@@ -310,7 +309,7 @@ kind: Pod
 metadata: {name: leaver, labels: {who: leaver}}
 spec:
   terminationGracePeriodSeconds: 30
-  containers: [{name: server, image: IMAGE, command: [whoami, serve, "--tcp=8080", "--linger=5s"]}]
+  containers: [{name: server, image: IMAGE, command: [witness, serve, "--tcp=8080", "--linger=5s"]}]
 `)
 	ip, _ := w.service("leaving", "{selector: {who: leaver}, ports: [{port: 80, targetPort: 8080}]}")
 	w.hears("leaver", "client-0", "tcp://"+ip+":80")

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// ask asks each address --count times and prints a line an answer: what whoami serve said, or refused, timeout, or
+// ask asks each address --count times and prints a line an answer: what witness serve said, or refused, timeout, or
 // another error.
 func ask(args []string) error {
 	flags := flag.NewFlagSet("ask", flag.ContinueOnError)

@@ -13,7 +13,7 @@ import (
 // line each. A name that does not exist has none.
 func lookup(args []string) error {
 	if len(args) != 2 {
-		return errors.New("usage: whoami lookup a|srv|cname|ptr NAME")
+		return errors.New("usage: witness lookup a|srv|cname|ptr NAME")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

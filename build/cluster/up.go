@@ -121,7 +121,8 @@ func (c Config) startNodes(s *state, nodes []Node) error {
 
 func (c Config) awaitRuntime(ctx context.Context, n Node) error {
 	return eventually(ctx, c.Wait, "containerd of node "+n.Name+" answers", func(ctx context.Context) error {
-		_, err := c.run(ctx, n, "ctr", "version")
+		// Without a limit ctr waits for ever for a socket that appears after it.
+		_, err := c.run(ctx, n, "ctr", "--connect-timeout=5s", "version")
 		return err
 	})
 }

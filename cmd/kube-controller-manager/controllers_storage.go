@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 
+	"pilotis.dev/cmd/kube-controller-manager/controllers/attachdetach"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/ephemeralvolume"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/protection"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/volumebinder"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/volumeexpand"
 )
 
 // storage are the controllers of volumes.
@@ -48,6 +50,27 @@ func storage() []Row {
 			Reads: []string{"pods", "persistentvolumeclaims"}, Writes: []string{"create persistentvolumeclaims", "update pods/finalizers", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return ephemeralvolume.New(env.Informers, env.Client, env.Recorder("ephemeral_volume"), ephemeralvolume.Options{Workers: int(env.Config.EphemeralVolumeController.ConcurrentEphemeralVolumeSyncs)})
+			},
+		},
+		{
+			Name: "persistentvolume-attach-detach-controller", Aliases: []string{"attachdetach"}, ServiceAccount: "attachdetach-controller",
+			Reads:  []string{"nodes", "pods", "persistentvolumes", "persistentvolumeclaims", "volumeattachments.storage.k8s.io", "csidrivers.storage.k8s.io"},
+			Writes: []string{"patch nodes/status", "create,delete volumeattachments.storage.k8s.io", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				c := env.Config.AttachDetachController
+				o := attachdetach.Options{ForceDetach: !c.DisableForceDetachOnTimeout}
+				if !c.DisableAttachDetachReconcilerSync {
+					o.Resync = c.ReconcilerSyncLoopPeriod.Duration
+				}
+				return attachdetach.New(env.Informers, env.Client, env.Recorder("attachdetach-controller"), o)
+			},
+		},
+		{
+			Name: "persistentvolume-expander-controller", Aliases: []string{"persistentvolume-expander"}, ServiceAccount: "expand-controller",
+			Reads: []string{"persistentvolumeclaims", "persistentvolumes"}, Writes: []string{events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				core := env.Informers.Core().V1()
+				return volumeexpand.New(core.PersistentVolumeClaims(), core.PersistentVolumes(), env.Recorder("volume_expand")), nil
 			},
 		},
 	}

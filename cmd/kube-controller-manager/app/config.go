@@ -86,6 +86,7 @@ func NewConfig() *Config {
 		NodeMonitorGracePeriod: seconds(50), PodEvictionTimeout: seconds(300), NodeMonitorPeriod: seconds(5),
 		LargeClusterSizeThreshold: 50, UnhealthyZoneThreshold: 0.55,
 	}
+	c.AttachDetachController.ReconcilerSyncLoopPeriod = seconds(60)
 	c.PersistentVolumeBinderController.PVClaimBinderSyncPeriod = seconds(15)
 	c.PersistentVolumeBinderController.VolumeConfiguration.EnableDynamicProvisioning = ptr.To(true)
 	c.PodGCController.TerminatedPodGCThreshold = 12500
@@ -119,6 +120,15 @@ func (c *Config) Validate(table []Row) error {
 	}
 	if p := c.LegacySATokenCleaner.CleanUpPeriod.Duration; p <= 0 {
 		errs = append(errs, fmt.Errorf("--legacy-service-account-token-clean-up-period=%s: must be more than 0", p))
+	}
+	if d := c.AttachDetachController.ReconcilerSyncLoopPeriod.Duration; d < time.Second {
+		errs = append(errs, fmt.Errorf("--attach-detach-reconcile-sync-period=%v: must be at least 1s; --disable-attach-detach-reconcile-sync switches it off", d))
+	}
+	if d := c.PersistentVolumeBinderController.PVClaimBinderSyncPeriod.Duration; d <= 0 {
+		errs = append(errs, fmt.Errorf("--pvclaimbinder-sync-period=%v: must be positive", d))
+	}
+	if n := c.EndpointSliceMirroringController.MirroringMaxEndpointsPerSubset; n < 1 || n > 1000 {
+		errs = append(errs, fmt.Errorf("--mirroring-max-endpoints-per-subset=%d: must be between 1 and 1000", n))
 	}
 	if c.HPAController.HorizontalPodAutoscalerTolerance < 0 {
 		errs = append(errs, fmt.Errorf("--horizontal-pod-autoscaler-tolerance=%v: must not be negative", c.HPAController.HorizontalPodAutoscalerTolerance))

@@ -148,5 +148,9 @@ func (c *Config) addObjectFlags(fs *pflag.FlagSet) {
 func (c *Config) addVolumeFlags(fs *pflag.FlagSet) {
 	v := &c.PersistentVolumeBinderController
 	fs.DurationVar(&v.PVClaimBinderSyncPeriod.Duration, "pvclaimbinder-sync-period", v.PVClaimBinderSyncPeriod.Duration, "How often volumes and claims are matched anew.")
+	a := &c.AttachDetachController
+	fs.DurationVar(&a.ReconcilerSyncLoopPeriod.Duration, "attach-detach-reconcile-sync-period", a.ReconcilerSyncLoopPeriod.Duration, "How often the volumes attached to a node are compared with those its pods need, besides at each change.")
+	fs.BoolVar(&a.DisableAttachDetachReconcilerSync, "disable-attach-detach-reconcile-sync", a.DisableAttachDetachReconcilerSync, "Compare attached volumes at changes alone.")
+	fs.BoolVar(&a.DisableForceDetachOnTimeout, "disable-force-detach-on-timeout", a.DisableForceDetachOnTimeout, "Never take a volume from a node that says it is in use, even when the node has been unhealthy for six minutes; the taint node.kubernetes.io/out-of-service still does.")
 	fs.BoolVar(v.VolumeConfiguration.EnableDynamicProvisioning, "enable-dynamic-provisioning", *v.VolumeConfiguration.EnableDynamicProvisioning, "Ask provisioners for volumes where a StorageClass names one.")
 }

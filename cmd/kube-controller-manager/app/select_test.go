@@ -60,6 +60,9 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		{func(c *Config) { c.CSRSigningController.ClusterSigningCertFile = "/etc/hosts" }, "--cluster-signing-cert-file and --cluster-signing-key-file belong together"},
 		{func(c *Config) { c.SAController.RootCAFile = "/no/such/file" }, "--root-ca-file: open /no/such/file"},
 		{func(c *Config) { c.DeploymentController.ConcurrentDeploymentSyncs = 0 }, "--concurrent-deployment-syncs=0: must be at least 1"},
+		{func(c *Config) { c.AttachDetachController.ReconcilerSyncLoopPeriod.Duration = 0 }, "--attach-detach-reconcile-sync-period=0s: must be at least 1s"},
+		{func(c *Config) { c.PersistentVolumeBinderController.PVClaimBinderSyncPeriod.Duration = -1 }, "--pvclaimbinder-sync-period=-1ns: must be positive"},
+		{func(c *Config) { c.EndpointSliceMirroringController.MirroringMaxEndpointsPerSubset = 1001 }, "--mirroring-max-endpoints-per-subset=1001: must be between 1 and 1000"},
 		{func(c *Config) { c.KubeCloudShared.CloudProvider.Name = "acme" }, "--cloud-provider=acme"},
 		{func(c *Config) { c.Generic.Controllers = []string{"nobody"} }, `"nobody" is not in the list`},
 	} {

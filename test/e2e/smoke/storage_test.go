@@ -140,3 +140,51 @@ func TestClaimsOfTemplates(t *testing.T) {
 		t.Errorf("the claims of the set should stay: %s", out)
 	}
 }
+
+const remote = `
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: SPACE}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  storageClassName: SPACE
+  claimRef: {namespace: SPACE, name: data}
+  csi: {driver: disks.example.com, volumeHandle: SPACE}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: SPACE
+  resources: {requests: {storage: 1Gi}}
+`
+
+// TestVolumeIsAttachedAndDetached: with the test as the driver's attacher.
+func TestVolumeIsAttachedAndDetached(t *testing.T) {
+	s := newSpace(t)
+	s.apply(strings.ReplaceAll(remote, "SPACE", s.name))
+	t.Cleanup(func() { _, _ = s.try("delete", "pv/"+s.name, "--wait=false") })
+	s.apply(strings.NewReplacer("POD", "user", "COMMAND", "true").Replace(claimant))
+	attachment := ""
+	s.until("an attachment of the volume to the pod's node", func() (string, bool) {
+		node, _ := s.try("get", "pod", "user", "-o", "jsonpath={.spec.nodeName}")
+		out, err := s.try("get", "volumeattachments", "-o", `jsonpath={range .items[*]}{.metadata.name} {.spec.attacher} {.spec.nodeName} {.spec.source.persistentVolumeName}{end}`)
+		fields := strings.Fields(out)
+		if err != nil || len(fields) != 4 || fields[1] != "disks.example.com" || fields[2] != node || fields[3] != s.name {
+			return out, false
+		}
+		attachment = fields[0]
+		return out, true
+	})
+	s.must("patch", "volumeattachment", attachment, "--subresource=status", "--type=merge", "-p", `{"status":{"attached":true}}`)
+	s.eventually("kubernetes.io/csi/disks.example.com^"+s.name, "get", "nodes", "-o", "jsonpath={.items[*].status.volumesAttached[*].name}")
+	s.until("the pod to be told", func() (string, bool) {
+		out, err := s.try("get", "events", "--field-selector=reason=SuccessfulAttachVolume")
+		return out, err == nil && strings.Contains(out, "AttachVolume.Attach succeeded for volume")
+	})
+	s.must("delete", "pod", "user")
+	s.must("wait", "--for=delete", "volumeattachment/"+attachment, "--timeout=60s")
+	s.eventually("", "get", "nodes", "-o", "jsonpath={.items[*].status.volumesAttached[*].name}")
+}

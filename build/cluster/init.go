@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -31,8 +32,11 @@ func (c Config) RunNode(name string) error {
 	if err := nodeSysctls(); err != nil {
 		return err
 	}
+	if err := listenReady(runtimeReady); err != nil {
+		return err
+	}
 	s := newSupervisor()
-	s.keep(program{name: "containerd", args: []string{"/usr/local/bin/containerd", "--config=/etc/containerd/config.toml"}})
+	s.keep(program{name: "containerd", ready: runtimeReady, args: []string{"/usr/local/bin/containerd", "--config=/etc/containerd/config.toml"}})
 	s.keep(program{
 		name:   "kubelet",
 		needs:  "/var/lib/kubelet/config.yaml",
@@ -71,6 +75,7 @@ type supervisor struct {
 type program struct {
 	name   string
 	needs  string // a file that must exist before the program starts
+	ready  string // a file that exists while the program, which knows sd_notify(3), is ready
 	args   []string
 	extras func() []string // further arguments, read at each start
 }
@@ -158,13 +163,20 @@ func start(p program) (int, error) {
 	if p.extras != nil {
 		args = append(append([]string{}, args...), p.extras()...)
 	}
+	env := os.Environ()
+	if p.ready != "" {
+		if err := os.Remove(p.ready); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return 0, err
+		}
+		env = append(env, "NOTIFY_SOCKET="+notifySocket)
+	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return 0, err
 	}
 	defer null.Close()
 	return syscall.ForkExec(args[0], args, &syscall.ProcAttr{
-		Env:   os.Environ(),
+		Env:   env,
 		Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})

@@ -120,9 +120,8 @@ func (c Config) startNodes(s *state, nodes []Node) error {
 }
 
 func (c Config) awaitRuntime(ctx context.Context, n Node) error {
-	return eventually(ctx, c.Wait, "containerd of node "+n.Name+" answers", func(ctx context.Context) error {
-		// Without a limit ctr waits for ever for a socket that appears after it.
-		_, err := c.run(ctx, n, "ctr", "--connect-timeout=5s", "version")
+	return eventually(ctx, c.Wait, "containerd of node "+n.Name+" is ready", func(ctx context.Context) error {
+		_, err := c.run(ctx, n, "test", "-e", runtimeReady)
 		return err
 	})
 }

@@ -6,11 +6,12 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/controllers/attachdetach"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/ephemeralvolume"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/protection"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/resourceclaim"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/volumebinder"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/volumeexpand"
 )
 
-// storage are the controllers of volumes.
+// storage are the controllers of volumes and devices.
 func storage() []Row {
 	return []Row{
 		{
@@ -71,6 +72,14 @@ func storage() []Row {
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				core := env.Informers.Core().V1()
 				return volumeexpand.New(core.PersistentVolumeClaims(), core.PersistentVolumes(), env.Recorder("volume_expand")), nil
+			},
+		},
+		{
+			Name: "resourceclaim-controller", Aliases: []string{"resource-claim-controller"}, ServiceAccount: "resource-claim-controller",
+			Reads:  []string{"pods", "resourceclaims.resource.k8s.io", "resourceclaimtemplates.resource.k8s.io"},
+			Writes: []string{"create,update,delete resourceclaims.resource.k8s.io", "update resourceclaims.resource.k8s.io/status", "update pods/finalizers", "patch pods/status", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return resourceclaim.New(env.Informers, env.Client, env.Recorder("resource_claim"), resourceclaim.Options{Workers: int(env.Config.ResourceClaimController.ConcurrentSyncs)})
 			},
 		},
 	}

@@ -151,7 +151,7 @@ func storage() []controller {
 			allow("patch,update", core, "pods/status"),
 			allow("create,delete,get,list,watch", resourceGroup, "resourceclaims"),
 			allow(read, resourceGroup, "resourceclaimtemplates"),
-			allow("patch,update", resourceGroup, "resourceclaims/status"),
+			allow("patch,update", resourceGroup, "resourceclaims,resourceclaims/status"), // the finalizer of an allocation goes with it
 			events(),
 		}},
 		{"device-taint-eviction-controller", []rbacv1.PolicyRule{

@@ -17,7 +17,7 @@ MODULES     := $(shell sed -n 's/^\t\.\///p' go.work)
 TEST_MODULES := $(filter-out test/%,$(MODULES))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint tidy-check test test-unit test-e2e test-vm bench clean
+.PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e test-vm bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -63,7 +63,7 @@ logs: ## a part's log: PART=kubelet|containerd|kubeadm|kube-apiserver|â€¦ NODE=â
 generate: ## regenerate generated code
 	@cd cmd/kube-apiserver/generated && ./generate.sh
 
-lint: ## gofmt, go vet, golangci-lint
+lint: ## gofmt, golangci-lint, and that nothing generated is behind
 	@build/lint.sh $(MODULES)
 
 test: test-unit test-e2e ## every test: units, then a real cluster

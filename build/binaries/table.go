@@ -49,7 +49,8 @@ var All = []Binary{
 	thirdParty("coredns", "coredns", "."),
 }
 
-// Tools are programs that tests use; they are built when they are named.
+// Tools are programs that tests and checks use; they are built when they are named.
 var Tools = []Binary{
+	thirdParty("golangci-lint", "golangci-lint", "github.com/golangci/golangci-lint/v2/cmd/golangci-lint"),
 	thirdParty("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
 }

@@ -110,7 +110,7 @@ func (c Config) carry(conn net.Conn, to Node) error {
 func copyHalf(to, from net.Conn) error {
 	_, err := io.Copy(to, from)
 	if tcp, ok := to.(*net.TCPConn); ok {
-		tcp.CloseWrite()
+		_ = tcp.CloseWrite() // fails where the peer is gone already, which the other direction tells
 	}
 	return err
 }

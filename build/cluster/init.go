@@ -69,7 +69,6 @@ type supervisor struct {
 	programs []program
 	running  map[int]int // PID to index in programs
 	due      []time.Time // when programs[i] may start, while it does not run
-	stopping bool
 }
 
 type program struct {

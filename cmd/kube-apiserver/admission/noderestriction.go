@@ -54,12 +54,9 @@ func (p *nodeRestriction) SetExternalKubeInformerFactory(f informers.SharedInfor
 	p.lookup.Pods, p.lookup.Nodes, p.lookup.ServiceAccounts = core.Pods().Lister(), core.Nodes().Lister(), core.ServiceAccounts().Lister()
 	p.claims, p.volumes = core.PersistentVolumeClaims().Lister(), core.PersistentVolumes().Lister()
 	p.drivers = storage.CSIDrivers().Lister()
-	var synced []func() bool
-	for _, has := range []func() bool{
+	synced := []func() bool{
 		core.Pods().Informer().HasSynced, core.Nodes().Informer().HasSynced, core.PersistentVolumeClaims().Informer().HasSynced,
 		core.PersistentVolumes().Informer().HasSynced, storage.CSIDrivers().Informer().HasSynced,
-	} {
-		synced = append(synced, has)
 	}
 	p.SetReadyFunc(func() bool {
 		for _, s := range synced {

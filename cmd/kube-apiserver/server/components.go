@@ -18,7 +18,7 @@ func (c *config) components() map[string]func(context.Context) (string, error) {
 	client := &http.Client{
 		Timeout: 5 * time.Second,
 		// The daemons serve with self-signed certificates, and nothing is told to them.
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}, //nolint:gosec // see above
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}, // see above
 	}
 	out := map[string]func(context.Context) (string, error){
 		"scheduler":          daemonHealth(client, "https://127.0.0.1:10259/healthz"),

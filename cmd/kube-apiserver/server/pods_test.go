@@ -77,8 +77,7 @@ func TestPodDeletion(t *testing.T) {
 		{name: "ended", bound: true, phase: corev1.PodSucceeded, gone: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := pods.Create(t.Context(), pod(tt.name), metav1.CreateOptions{})
-			if err != nil {
+			if _, err := pods.Create(t.Context(), pod(tt.name), metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			if tt.bound {
@@ -95,7 +94,7 @@ func TestPodDeletion(t *testing.T) {
 			if err := pods.Delete(t.Context(), tt.name, tt.options); err != nil {
 				t.Fatal(err)
 			}
-			got, err = pods.Get(t.Context(), tt.name, metav1.GetOptions{})
+			got, err := pods.Get(t.Context(), tt.name, metav1.GetOptions{})
 			if tt.gone {
 				mustBe(t, "after deletion", err, apierrors.IsNotFound)
 				return

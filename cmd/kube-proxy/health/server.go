@@ -5,6 +5,7 @@ package health
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -126,6 +127,10 @@ func (l *LocalEndpoints) listen(key types.NamespacedName, port uint16) (*checkSe
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"service": map[string]string{"namespace": key.Namespace, "name": key.Name}, "localEndpoints": local, "serviceProxyHealthy": true})
 	})}
-	go s.server.Serve(listener)
+	go func() {
+		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			klog.ErrorS(err, "Health checks of a Service are no longer answered", "service", key, "port", port)
+		}
+	}()
 	return s, nil
 }

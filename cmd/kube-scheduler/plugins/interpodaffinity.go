@@ -184,7 +184,7 @@ func (podAffinityScore) Normalize(scores []int64) {
 	for i, s := range scores {
 		scores[i] = 0
 		if greatest > least {
-			scores[i] = framework.MaxNodeScore * (s - least) / (greatest - least)
+			scores[i] = framework.MaxScore * (s - least) / (greatest - least)
 		}
 	}
 }

@@ -134,11 +134,11 @@ func scoredRequest(n *snapshot.Node, pod *snapshot.Pod, name v1.ResourceName) in
 func (p NodeResourcesFit) rate(requested, allocatable int64) int64 {
 	switch p.Strategy {
 	case MostAllocated:
-		return min(requested, allocatable) * framework.MaxNodeScore / allocatable
+		return min(requested, allocatable) * framework.MaxScore / allocatable
 	case RequestedToCapacityRatio:
 		return interpolate(p.Shape, requested*100/allocatable)
 	default:
-		return max(0, allocatable-requested) * framework.MaxNodeScore / allocatable
+		return max(0, allocatable-requested) * framework.MaxScore / allocatable
 	}
 }
 
@@ -202,7 +202,7 @@ func (s balanceScore) Score(n *snapshot.Node) int64 {
 		sum += share
 	}
 	if len(shares) < 2 {
-		return framework.MaxNodeScore
+		return framework.MaxScore
 	}
 	mean := sum / float64(len(shares))
 	var variance float64
@@ -210,5 +210,5 @@ func (s balanceScore) Score(n *snapshot.Node) int64 {
 		variance += (share - mean) * (share - mean)
 	}
 	deviation := math.Sqrt(variance / float64(len(shares)))
-	return int64((1 - deviation) * float64(framework.MaxNodeScore))
+	return int64((1 - deviation) * float64(framework.MaxScore))
 }

@@ -96,10 +96,10 @@ func normalize(scores []int64, lessIsBetter bool) {
 	}
 	for i, s := range scores {
 		if largest > 0 {
-			s = s * framework.MaxNodeScore / largest
+			s = s * framework.MaxScore / largest
 		}
 		if lessIsBetter {
-			s = framework.MaxNodeScore - s
+			s = framework.MaxScore - s
 		}
 		scores[i] = s
 	}

@@ -244,9 +244,9 @@ func (s *spreadScore) Normalize(scores []int64) {
 		case v == unrated:
 			scores[i] = 0
 		case greatest == 0:
-			scores[i] = framework.MaxNodeScore
+			scores[i] = framework.MaxScore
 		default:
-			scores[i] = framework.MaxNodeScore * (greatest + least - v) / greatest
+			scores[i] = framework.MaxScore * (greatest + least - v) / greatest
 		}
 	}
 }

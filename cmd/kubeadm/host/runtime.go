@@ -57,11 +57,11 @@ func DialRuntime(ctx context.Context, endpoint string) (*Runtime, error) {
 			return nil, fmt.Errorf("container runtime is not running: %s is no socket: start the runtime, or name its socket with --cri-socket", path)
 		}
 	}
-	service, err := cri.NewRemoteRuntimeService(ctx, endpoint, runtimeTimeout, nil, false)
+	service, err := cri.NewRemoteRuntimeServiceBuilder().WithEndpoint(endpoint).WithConnectionTimeout(runtimeTimeout).WithTracerProvider(nil).Build(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("container runtime at %s does not answer CRI v1: %w", endpoint, err)
 	}
-	images, err := cri.NewRemoteImageService(ctx, endpoint, runtimeTimeout, nil, false)
+	images, err := cri.NewRemoteImageServiceBuilder().WithEndpoint(endpoint).WithConnectionTimeout(runtimeTimeout).WithTracerProvider(nil).Build(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("container runtime at %s does not serve images: %w", endpoint, err)
 	}

@@ -113,7 +113,7 @@ func (n *Node) DownloadCerts(ctx context.Context, client kubernetes.Interface, k
 	n.say("download-certs", "Downloading the certificates in Secret %q in the %q Namespace", certsSecret, metav1.NamespaceSystem)
 	secret, err := client.CoreV1().Secrets(metav1.NamespaceSystem).Get(ctx, certsSecret, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("Secret %s was not found or may not be read: it lives two hours; upload it again with `kubeadm init phase upload-certs --upload-certs` on a control plane node: %w", certsSecret, err)
+		return fmt.Errorf("the Secret %s was not found or may not be read: it lives two hours; upload it again with `kubeadm init phase upload-certs --upload-certs` on a control plane node: %w", certsSecret, err)
 	}
 	paths := map[string]string{}
 	for _, file := range sharedFiles(n.Cluster) {
@@ -125,11 +125,11 @@ func (n *Node) DownloadCerts(ctx context.Context, client kubernetes.Interface, k
 	for name, path := range paths {
 		sealed, ok := secret.Data[name]
 		if !ok {
-			return fmt.Errorf("Secret %s has no key %q: upload the certificates again", certsSecret, name)
+			return fmt.Errorf("the Secret %s has no key %q: upload the certificates again", certsSecret, name)
 		}
 		data, err := unseal(sealed, key)
 		if err != nil {
-			return fmt.Errorf("Secret %s, key %q: %w", certsSecret, name, err)
+			return fmt.Errorf("key %q of the Secret %s: %w", name, certsSecret, err)
 		}
 		if _, err := os.Lstat(path); err == nil {
 			continue

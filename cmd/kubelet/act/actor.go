@@ -3,7 +3,6 @@ package act
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -63,10 +62,9 @@ type Config struct {
 	SubPath func(uid types.UID, container string, index int, volume, volumePath, subPath string, readOnly bool) (string, error)
 }
 
-// Actor is stateless but for what it logs once.
+// Actor is stateless.
 type Actor struct {
 	Config
-	oomOnce sync.Once
 }
 
 // New returns an actor.

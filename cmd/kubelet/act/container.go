@@ -63,8 +63,7 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 	if err := a.runHook(ctx, pod, c, id, c.Lifecycle.PostStart); err != nil {
 		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
 		a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Killing", "FailedPostStartHook")
-		a.stop(ctx, id, 0)
-		return &Failure{ReasonPostStart, fmt.Errorf("PostStartHook failed: %w", err)}
+		return &Failure{ReasonPostStart, fmt.Errorf("PostStartHook failed: %w", errors.Join(err, a.stop(ctx, id, 0)))}
 	}
 	return nil
 }

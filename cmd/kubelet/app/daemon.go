@@ -128,7 +128,7 @@ func Run(ctx context.Context, o *config.Options) error {
 func connect(ctx context.Context, o *config.Options) (internalapi.RuntimeService, internalapi.ImageManagerService, error) {
 	endpoint := o.Config.ContainerRuntimeEndpoint
 	timeout := o.Config.RuntimeRequestTimeout.Duration
-	rt, err := cri.NewRemoteRuntimeService(ctx, endpoint, timeout, nil, false)
+	rt, err := cri.NewRemoteRuntimeServiceBuilder().WithEndpoint(endpoint).WithConnectionTimeout(timeout).WithTracerProvider(nil).Build(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("containerRuntimeEndpoint %s: %w: is the container runtime running?", endpoint, err)
 	}
@@ -136,7 +136,7 @@ func connect(ctx context.Context, o *config.Options) (internalapi.RuntimeService
 	if imageEndpoint == "" {
 		imageEndpoint = endpoint
 	}
-	im, err := cri.NewRemoteImageService(ctx, imageEndpoint, timeout, nil, false)
+	im, err := cri.NewRemoteImageServiceBuilder().WithEndpoint(imageEndpoint).WithConnectionTimeout(timeout).WithTracerProvider(nil).Build(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("imageServiceEndpoint %s: %w", imageEndpoint, err)
 	}
@@ -215,7 +215,7 @@ func maxPods(c *kubeletconfig.KubeletConfiguration) int32 {
 	if c.PodsPerCore == 0 || err != nil {
 		return c.MaxPods
 	}
-	return min(c.MaxPods, c.PodsPerCore*int32(info.CPUs)) //nolint:gosec // few
+	return min(c.MaxPods, c.PodsPerCore*int32(info.CPUs)) // few
 }
 
 // systemdCgroups asks the runtime which cgroup driver it uses; one that does not say takes the configured one.

@@ -47,7 +47,7 @@ func (d *daemon) levels() map[eviction.Signal]eviction.Level {
 		levels[eviction.Memory] = eviction.Level{Available: available, Capacity: total}
 	}
 	if running, limit, err := machine.Host.PIDs(); err == nil {
-		levels[eviction.PIDs] = eviction.Level{Available: uint64(max(limit-running, 0)), Capacity: uint64(limit)} //nolint:gosec // not negative
+		levels[eviction.PIDs] = eviction.Level{Available: uint64(max(limit-running, 0)), Capacity: uint64(limit)} // not negative
 	}
 	disk := func(path string, space, inodes eviction.Signal) {
 		if f, err := machine.ReadFilesystem(path); err == nil {
@@ -129,7 +129,7 @@ func measure(path string) (bytes, inodes uint64) {
 		}
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
 			const block = 512
-			bytes += uint64(st.Blocks) * block //nolint:gosec // not negative
+			bytes += uint64(st.Blocks) * block // not negative
 			inodes++
 		}
 		return nil
@@ -145,7 +145,7 @@ func (k *Kubelet) exceedsStorage(ctx context.Context, p *v1.Pod) string {
 		if v.EmptyDir == nil || v.EmptyDir.Medium != v1.StorageMediumDefault || v.EmptyDir.SizeLimit == nil || v.EmptyDir.SizeLimit.IsZero() {
 			continue
 		}
-		if used, _ := measure(k.emptyDir(p, v.Name)); used > uint64(v.EmptyDir.SizeLimit.Value()) { //nolint:gosec // validated
+		if used, _ := measure(k.emptyDir(p, v.Name)); used > uint64(v.EmptyDir.SizeLimit.Value()) { // validated
 			return fmt.Sprintf("Usage of EmptyDir volume %q exceeds the limit %q. ", v.Name, v.EmptyDir.SizeLimit.String())
 		}
 	}
@@ -165,7 +165,7 @@ func (k *Kubelet) exceedsStorage(ctx context.Context, p *v1.Pod) string {
 		log, _ := measure(filepath.Join(k.Logs.Pod(p.Namespace, p.Name, p.UID), c.Name))
 		logs, layers = logs+log, layers+layer[c.Name]
 		limit := c.Resources.Limits.StorageEphemeral()
-		if !limit.IsZero() && log+layer[c.Name] > uint64(limit.Value()) { //nolint:gosec // validated
+		if !limit.IsZero() && log+layer[c.Name] > uint64(limit.Value()) { // validated
 			return fmt.Sprintf("Container %s exceeded its local ephemeral storage limit %q. ", c.Name, limit.String())
 		}
 	}
@@ -175,7 +175,7 @@ func (k *Kubelet) exceedsStorage(ctx context.Context, p *v1.Pod) string {
 		empty += used
 	}
 	limit := limits.StorageEphemeral()
-	if slices.ContainsFunc(p.Spec.Containers, func(c v1.Container) bool { return c.Resources.Limits.StorageEphemeral().IsZero() }) || logs+layers+empty <= uint64(limit.Value()) { //nolint:gosec // validated
+	if slices.ContainsFunc(p.Spec.Containers, func(c v1.Container) bool { return c.Resources.Limits.StorageEphemeral().IsZero() }) || logs+layers+empty <= uint64(limit.Value()) { // validated
 		return ""
 	}
 	return fmt.Sprintf("Pod ephemeral local storage usage exceeds the total limit of containers %s. ", limit.String())

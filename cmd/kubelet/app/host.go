@@ -44,5 +44,5 @@ func prepareHost(ctx context.Context, o *config.Options) error {
 	if err := resources.CheckKernel(ctx, c.ProtectKernelDefaults); err != nil {
 		return err
 	}
-	return resources.Settle(ctx, int(*c.OOMScoreAdj), uint64(c.MaxOpenFiles), c.KubeletCgroups) //nolint:gosec // validated
+	return resources.Settle(ctx, int(*c.OOMScoreAdj), uint64(c.MaxOpenFiles), c.KubeletCgroups) // validated
 }

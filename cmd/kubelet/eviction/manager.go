@@ -167,11 +167,11 @@ func message(t Threshold, l Level, c Candidate) string {
 	name := t.Signal.Resource()
 	text := fmt.Sprintf("The node was low on resource: %s. Threshold quantity: %s, available: %s. ", name, quantity(t.Least.Of(l.Capacity)), quantity(l.Available))
 	if used, requested := amounts(name, c); name == v1.ResourceMemory || name == v1.ResourceEphemeralStorage {
-		text += fmt.Sprintf("The pod was using %s, request is %s. ", quantity(uint64(max(used, 0))), quantity(uint64(max(requested, 0)))) //nolint:gosec // not negative
+		text += fmt.Sprintf("The pod was using %s, request is %s. ", quantity(uint64(max(used, 0))), quantity(uint64(max(requested, 0)))) // not negative
 	}
 	return text
 }
 
 func quantity(n uint64) string {
-	return resource.NewQuantity(int64(n), resource.BinarySI).String() //nolint:gosec // below 2^63
+	return resource.NewQuantity(int64(n), resource.BinarySI).String() // below 2^63
 }

@@ -38,13 +38,13 @@ func Rank(resourceName v1.ResourceName, candidates []Candidate) []Candidate {
 func amounts(name v1.ResourceName, c Candidate) (used, requested int64) {
 	switch name {
 	case v1.ResourceMemory:
-		used = int64(c.Usage.Memory) //nolint:gosec // below 2^63
+		used = int64(c.Usage.Memory) // below 2^63
 	case "inodes":
-		used = int64(c.Usage.Inodes) //nolint:gosec // below 2^63
+		used = int64(c.Usage.Inodes) // below 2^63
 	case "pids":
-		used = int64(c.Usage.PIDs) //nolint:gosec // below 2^63
+		used = int64(c.Usage.PIDs) // below 2^63
 	default:
-		used = int64(c.Usage.Disk) //nolint:gosec // below 2^63
+		used = int64(c.Usage.Disk) // below 2^63
 	}
 	requests := resource.PodRequests(c.Pod, resource.PodResourcesOptions{})
 	q := requests[name]

@@ -117,7 +117,7 @@ func parse(text string) (Amount, error) {
 		return Amount{Percent: p}, err
 	}
 	q, err := resource.ParseQuantity(text)
-	return Amount{Quantity: uint64(max(q.Value(), 0))}, err //nolint:gosec // not negative
+	return Amount{Quantity: uint64(max(q.Value(), 0))}, err // not negative
 }
 
 // Level is how much of a signal there is.

@@ -26,16 +26,16 @@ const (
 func (m *Manager) setMachine(node *v1.Node) {
 	capacity := v1.ResourceList{
 		v1.ResourceCPU:    *resource.NewQuantity(int64(m.info.CPUs), resource.DecimalSI),
-		v1.ResourceMemory: *resource.NewQuantity(int64(m.info.Memory), resource.BinarySI), //nolint:gosec // below 2^63
+		v1.ResourceMemory: *resource.NewQuantity(int64(m.info.Memory), resource.BinarySI), // below 2^63
 		v1.ResourcePods:   *resource.NewQuantity(int64(m.MaxPods), resource.DecimalSI),
 	}
 	var huge uint64
 	for size, pages := range m.info.HugePages {
-		capacity[hugePages(size)] = *resource.NewQuantity(int64(size*pages), resource.BinarySI) //nolint:gosec // below 2^63
+		capacity[hugePages(size)] = *resource.NewQuantity(int64(size*pages), resource.BinarySI) // below 2^63
 		huge += size * pages
 	}
 	if fs, err := machine.ReadFilesystem(m.RootDir); err == nil {
-		capacity[v1.ResourceEphemeralStorage] = *resource.NewQuantity(int64(fs.Capacity), resource.BinarySI) //nolint:gosec // below 2^63
+		capacity[v1.ResourceEphemeralStorage] = *resource.NewQuantity(int64(fs.Capacity), resource.BinarySI) // below 2^63
 	}
 	if node.Status.Capacity == nil {
 		node.Status.Capacity = v1.ResourceList{}
@@ -50,13 +50,13 @@ func (m *Manager) setMachine(node *v1.Node) {
 		ContainerRuntimeVersion: m.seen.version,
 	}
 	if m.info.Swap > 0 {
-		swap := int64(m.info.Swap) //nolint:gosec // below 2^63
+		swap := int64(m.info.Swap) // below 2^63
 		node.Status.NodeInfo.Swap = &v1.NodeSwapStatus{Capacity: &swap}
 	}
 }
 
 func hugePages(size uint64) v1.ResourceName {
-	return v1.ResourceName(v1.ResourceHugePagesPrefix + resource.NewQuantity(int64(size), resource.BinarySI).String()) //nolint:gosec // below 2^63
+	return v1.ResourceName(v1.ResourceHugePagesPrefix + resource.NewQuantity(int64(size), resource.BinarySI).String()) // below 2^63
 }
 
 // allocatable is the capacity less what is reserved, what hard eviction keeps free, and, of memory, huge pages.
@@ -69,10 +69,10 @@ func allocatable(capacity, reserved v1.ResourceList, eviction map[string]string,
 		}
 		switch name {
 		case v1.ResourceMemory:
-			q.Sub(*resource.NewQuantity(int64(threshold(eviction[signalMemory], uint64(total.Value()))), resource.BinarySI)) //nolint:gosec // below 2^63
-			q.Sub(*resource.NewQuantity(int64(huge), resource.BinarySI))                                                     //nolint:gosec // below 2^63
+			q.Sub(*resource.NewQuantity(int64(threshold(eviction[signalMemory], uint64(total.Value()))), resource.BinarySI)) // below 2^63
+			q.Sub(*resource.NewQuantity(int64(huge), resource.BinarySI))                                                     // below 2^63
 		case v1.ResourceEphemeralStorage:
-			q.Sub(*resource.NewQuantity(int64(threshold(eviction[signalNodeFS], uint64(total.Value()))), resource.BinarySI)) //nolint:gosec // below 2^63
+			q.Sub(*resource.NewQuantity(int64(threshold(eviction[signalNodeFS], uint64(total.Value()))), resource.BinarySI)) // below 2^63
 		}
 		if q.Sign() < 0 {
 			q.Set(0)
@@ -99,7 +99,7 @@ func threshold(text string, total uint64) uint64 {
 	if err != nil || q.Sign() < 0 {
 		return 0
 	}
-	return uint64(q.Value()) //nolint:gosec // not negative
+	return uint64(q.Value()) // not negative
 }
 
 // ParseReserved reads kubeReserved and systemReserved and adds them.

@@ -155,7 +155,7 @@ func (m *Manager) signals() map[v1.NodeConditionType]bool {
 		}
 	}
 	if running, limit, err := m.Machine.PIDs(); err == nil && limit > 0 {
-		below(v1.NodePIDPressure, signalPIDs, uint64(max(limit-running, 0)), uint64(limit)) //nolint:gosec // not negative
+		below(v1.NodePIDPressure, signalPIDs, uint64(max(limit-running, 0)), uint64(limit)) // not negative
 	}
 	return present
 }

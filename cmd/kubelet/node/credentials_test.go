@@ -85,9 +85,9 @@ func (s *signer) serve(w http.ResponseWriter, req *http.Request) {
 		csr.Status.Conditions = []certificatesv1.CertificateSigningRequestCondition{{Type: certificatesv1.CertificateApproved, Status: v1.ConditionTrue}}
 		s.csrs[csr.Name] = &csr
 		w.WriteHeader(http.StatusCreated)
-		json.NewEncoder(w).Encode(csr)
+		_ = json.NewEncoder(w).Encode(csr)
 	case one:
-		json.NewEncoder(w).Encode(s.csrs[name])
+		_ = json.NewEncoder(w).Encode(s.csrs[name])
 	case req.URL.Query().Get("watch") != "":
 		w.(http.Flusher).Flush()
 	default:
@@ -95,7 +95,7 @@ func (s *signer) serve(w http.ResponseWriter, req *http.Request) {
 		for _, c := range s.csrs {
 			list.Items = append(list.Items, *c)
 		}
-		json.NewEncoder(w).Encode(list)
+		_ = json.NewEncoder(w).Encode(list)
 	}
 }
 

@@ -21,7 +21,7 @@ func (m *Manager) runLease(ctx context.Context) {
 	if lost == nil {
 		lost = func() {}
 	}
-	seconds := int32(m.LeaseDuration / time.Second) //nolint:gosec // 40 or so
+	seconds := int32(m.LeaseDuration / time.Second) // 40 or so
 	lease.NewController(clock.RealClock{}, m.Client, m.Name, seconds, lost, renew, m.Name, v1.NamespaceNodeLease, m.ownLease).Run(ctx)
 }
 

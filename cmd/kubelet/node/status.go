@@ -130,7 +130,7 @@ func (m *Manager) listImages(ctx context.Context, now time.Time) []v1.ContainerI
 		if len(names) > namesPerImage {
 			names = names[:namesPerImage]
 		}
-		m.images.list = append(m.images.list, v1.ContainerImage{Names: names, SizeBytes: int64(image.Size)}) //nolint:gosec // below 2^63
+		m.images.list = append(m.images.list, v1.ContainerImage{Names: names, SizeBytes: int64(image.Size)}) // below 2^63
 	}
 	return m.images.list
 }

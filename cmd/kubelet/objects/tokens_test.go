@@ -38,7 +38,7 @@ func TestTokensAreRenewedAtFourFifthsOrADay(t *testing.T) {
 		return got.Status.Token
 	}
 	hour := request(3600, "a")
-	if get(hour) != "1" || get(hour) != "1" {
+	if first, second := get(hour), get(hour); first != "1" || second != "1" {
 		t.Error("a fresh token is asked for twice")
 	}
 	if get(request(3600, "a", "vault")) != "2" {

@@ -24,7 +24,7 @@ func grpcProbe(ctx context.Context, address, service string, timeout time.Durati
 	if err != nil {
 		return failed("error: unable to connect to %q: %v", address, err)
 	}
-	defer conn.Close() //nolint:errcheck // nothing is lost with the connection of a probe
+	defer conn.Close() // nothing is lost with the connection of a probe
 	resp, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: service}, grpc.WaitForReady(true))
 	if err != nil {
 		switch code := status.Code(err); {

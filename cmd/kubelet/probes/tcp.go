@@ -13,6 +13,6 @@ func tcpProbe(ctx context.Context, address string, timeout time.Duration) (answe
 	if err != nil {
 		return failed("%v", err)
 	}
-	conn.Close() //nolint:errcheck // the open connection was the answer
+	conn.Close() // the open connection was the answer
 	return answer{outcome: success}, nil
 }

@@ -96,7 +96,7 @@ func (c Cgroups) Reserve(name string, reserved v1.ResourceList) error {
 func limits(list v1.ResourceList) *cgroups.Resources {
 	r := &cgroups.Resources{CpuShares: minShares}
 	if cpu, ok := list[v1.ResourceCPU]; ok {
-		r.CpuShares = uint64(Shares(cpu.MilliValue())) //nolint:gosec // positive
+		r.CpuShares = uint64(Shares(cpu.MilliValue())) // positive
 	}
 	if memory, ok := list[v1.ResourceMemory]; ok {
 		r.Memory = memory.Value()
@@ -129,7 +129,7 @@ func (c Cgroups) ShareOut(pods []*v1.Pod) error {
 			milli += requests.Cpu().MilliValue()
 		}
 	}
-	return c.apply([]string{"kubepods", "burstable"}, &cgroups.Resources{CpuShares: uint64(Shares(milli))}) //nolint:gosec // positive
+	return c.apply([]string{"kubepods", "burstable"}, &cgroups.Resources{CpuShares: uint64(Shares(milli))}) // positive
 }
 
 // Ensure makes the pod's cgroup with the sum of its containers' shares and, when all have limits, their limits.

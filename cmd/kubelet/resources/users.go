@@ -34,7 +34,7 @@ const mappingFile = "userns"
 // NewUserNamespaces reads the ranges of pods that an earlier kubelet gave. The first size IDs are the host's own.
 func NewUserNamespaces(podsDir string, size uint32, maxPods int) (*UserNamespaces, error) {
 	// Every pod has its range, and some more that end while others begin; the IDs must fit into 32 bits.
-	count := min(uint32(max(maxPods, 1))*2, (1<<32-1)/size-1) //nolint:gosec // few
+	count := min(uint32(max(maxPods, 1))*2, (1<<32-1)/size-1) // few
 	u := &UserNamespaces{dir: podsDir, first: size, size: size, count: count, ranges: map[types.UID]uint32{}}
 	entries, err := os.ReadDir(podsDir)
 	if err != nil && !os.IsNotExist(err) {

@@ -63,7 +63,7 @@ func statFile(path string) (map[string]uint64, bool) {
 	if err != nil {
 		return nil, false
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close() // read only
 	values := map[string]uint64{}
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {

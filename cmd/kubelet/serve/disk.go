@@ -59,11 +59,11 @@ func measure(path string) diskUse {
 	var device uint64
 	filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error { //nolint:errcheck // what cannot be read is not counted
 		if err != nil {
-			return nil //nolint:nilerr // gone meanwhile
+			return nil // gone meanwhile
 		}
 		info, err := d.Info()
 		if err != nil {
-			return nil //nolint:nilerr // gone meanwhile
+			return nil // gone meanwhile
 		}
 		stat, ok := info.Sys().(*syscall.Stat_t)
 		if !ok {

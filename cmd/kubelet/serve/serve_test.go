@@ -86,8 +86,14 @@ func TestContainerLogs(t *testing.T) {
 		return "2026-01-01T00:00:" + at + ".000000000Z " + stream + " F " + text + "\n"
 	}
 	now, before := filepath.Join(dir, "1.log"), filepath.Join(dir, "0.log")
-	os.WriteFile(now, []byte(line("01", "stdout", "one")+line("02", "stderr", "two")+line("03", "stdout", "three")), 0o600)
-	os.WriteFile(before, []byte(line("00", "stdout", "old")), 0o600)
+	for path, text := range map[string]string{
+		now:    line("01", "stdout", "one") + line("02", "stderr", "two") + line("03", "stdout", "three"),
+		before: line("00", "stdout", "old"),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s := testServer(&memoryRuntime{logs: map[string]string{"c1": now, "c0": before}}, []*v1.Pod{testPod()})
 	for _, c := range []struct {
 		path string
@@ -188,6 +194,7 @@ func TestExecJoinsClientAndRuntime(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("%+v, %v", resp, err)
 	}
+	defer resp.Body.Close()
 	fmt.Fprint(conn, "hello")
 	got := make([]byte, 5)
 	if _, err := io.ReadFull(in, got); err != nil || string(got) != "hello" {

@@ -147,7 +147,7 @@ func (s *Server) Listen() (*Listeners, error) {
 
 func (l *Listeners) close() {
 	for _, o := range l.open {
-		o.listener.Close() //nolint:errcheck // the first error is told
+		o.listener.Close() // the first error is told
 	}
 }
 
@@ -171,7 +171,7 @@ func (l *Listeners) Serve(ctx context.Context) {
 			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 			defer cancel()
 			if server.Shutdown(stopping) != nil {
-				server.Close() //nolint:errcheck // open streams end with the process
+				server.Close() // open streams end with the process
 			}
 		})
 	}
@@ -214,5 +214,5 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "healthz check failed: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	fmt.Fprint(w, "ok") //nolint:errcheck // the client went
+	fmt.Fprint(w, "ok") // the client went
 }

@@ -72,7 +72,7 @@ func write(dir string, c content, owned func(versionDir string) error) (changed 
 	if err != nil {
 		return false, err
 	}
-	defer root.Close() //nolint:errcheck // a folder handle
+	defer root.Close() // a folder handle
 	old, err := root.Readlink(dataLink)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err

@@ -32,7 +32,7 @@ func checkHostPath(path string, kind v1.HostPathType) error {
 		kind = v1.HostPathDirectory
 	case v1.HostPathFileOrCreate:
 		if f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_EXCL, 0o644); err == nil {
-			f.Close() //nolint:errcheck // nothing was written
+			f.Close() // nothing was written
 		} else if !errors.Is(err, os.ErrExist) {
 			return err
 		}

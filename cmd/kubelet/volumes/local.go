@@ -51,6 +51,6 @@ func (m *Manager) bindFolder(path, dir string) error {
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", path, err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
+	defer unix.Close(fd) // an O_PATH descriptor
 	return m.mounter.Bind(fd, dir, false)
 }

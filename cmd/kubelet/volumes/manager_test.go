@@ -226,7 +226,9 @@ func TestEmptyDir(t *testing.T) {
 
 func TestHostPathTypes(t *testing.T) {
 	dir := t.TempDir()
-	os.WriteFile(dir+"/file", nil, 0o644)
+	if err := os.WriteFile(dir+"/file", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		kind v1.HostPathType
 		path string
@@ -333,9 +335,9 @@ func TestClaims(t *testing.T) {
 func TestFSGroupPolicy(t *testing.T) {
 	dir := t.TempDir()
 	group := int64(os.Getgid())
-	os.Mkdir(dir+"/sub", 0o700)
-	os.WriteFile(dir+"/sub/f", nil, 0o600)
-	os.Symlink("/etc/passwd", dir+"/link")
+	if err := errors.Join(os.Mkdir(dir+"/sub", 0o700), os.WriteFile(dir+"/sub/f", nil, 0o600), os.Symlink("/etc/passwd", dir+"/link")); err != nil {
+		t.Fatal(err)
+	}
 	before, _ := os.Stat("/etc/passwd")
 	if err := GiveToGroup(dir, group, false); err != nil {
 		t.Fatal(err)
@@ -352,7 +354,9 @@ func TestFSGroupPolicy(t *testing.T) {
 	if !ownedBy(dir, group) || ownedBy(dir, group+1) {
 		t.Error("the root's state is not recognised")
 	}
-	os.Chmod(dir+"/sub/f", 0o600)
+	if err := os.Chmod(dir+"/sub/f", 0o600); err != nil {
+		t.Fatal(err)
+	}
 	policy := v1.FSGroupChangeOnRootMismatch
 	m, _, _ := world(t)
 	pod := &v1.Pod{Spec: v1.PodSpec{SecurityContext: &v1.PodSecurityContext{FSGroup: &group, FSGroupChangePolicy: &policy}}}

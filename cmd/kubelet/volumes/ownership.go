@@ -48,7 +48,7 @@ func GiveToGroup(dir string, group int64, readOnly bool) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // a folder handle
+	defer root.Close() // a folder handle
 	var dirs []string
 	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

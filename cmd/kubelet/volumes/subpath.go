@@ -25,7 +25,7 @@ func (m *Manager) SubPath(uid types.UID, container string, index int, volume, vo
 	if err != nil {
 		return "", err
 	}
-	defer unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
+	defer unix.Close(fd) // an O_PATH descriptor
 	target := filepath.Join(m.subPathsDir(uid), segment(volume), segment(container), strconv.Itoa(index))
 	if err := m.freeSubPath(target); err != nil {
 		return "", err
@@ -88,7 +88,7 @@ func openSubPath(volumePath, subPath string, create bool) (fd int, isDir bool, e
 	if err != nil {
 		return 0, false, fmt.Errorf("opening volume %s: %w", volumePath, err)
 	}
-	defer unix.Close(base) //nolint:errcheck // an O_PATH descriptor
+	defer unix.Close(base) // an O_PATH descriptor
 	fd, err = beneath(base, subPath)
 	if errors.Is(err, unix.ENOENT) && create {
 		if err := makeSubPath(volumePath, subPath); err != nil {
@@ -104,7 +104,7 @@ func openSubPath(volumePath, subPath string, create bool) (fd int, isDir bool, e
 	}
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
-		unix.Close(fd) //nolint:errcheck // the first error is told
+		unix.Close(fd) // the first error is told
 		return 0, false, err
 	}
 	return fd, stat.Mode&unix.S_IFMT == unix.S_IFDIR, nil
@@ -129,7 +129,7 @@ func makeSubPath(volumePath, subPath string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // a folder handle
+	defer root.Close() // a folder handle
 	info, err := root.Stat(".")
 	if err != nil {
 		return err

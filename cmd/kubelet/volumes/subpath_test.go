@@ -1,6 +1,7 @@
 package volumes
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,30 +15,32 @@ func TestSubPathNeverLeavesTheVolume(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name    string
-		prepare func(volume string)
+		prepare func(volume string) error
 		sub     string
 		want    string // below the volume; empty: refused
 	}{
-		{"a folder", func(v string) { os.Mkdir(v+"/dir", 0o755) }, "dir", "dir"},
-		{"a file", func(v string) { os.WriteFile(v+"/f", nil, 0o644) }, "f", "f"},
-		{"a missing folder is made", func(string) {}, "new/er", "new/er"},
-		{"a link inside", func(v string) { os.Mkdir(v+"/real", 0o755); os.Symlink("real", v+"/link") }, "link", "real"},
-		{"a relative link up and back", func(v string) { os.MkdirAll(v+"/a/b", 0o755); os.Symlink("../a", v+"/a/up") }, "a/up/b", "a/b"},
-		{"the volume's own files", func(v string) { write(v, files("key", "v"), nil) }, "key", "*"},
-		{"an absolute link", func(v string) { os.Symlink(outside, v+"/link") }, "link", ""},
-		{"a link to the root", func(v string) { os.Symlink("/", v+"/link") }, "link" + outside, ""},
-		{"a link up", func(v string) { os.Symlink("../../..", v+"/link") }, "link", ""},
-		{"a dangling link out is not followed to make a folder", func(v string) { os.Symlink(outside+"/made", v+"/link") }, "link/x", ""},
-		{"a dangling relative link out", func(v string) { os.Symlink("../made", v+"/link") }, "link/x", ""},
-		{"dots", func(string) {}, "../x", ""},
-		{"dots inside", func(v string) { os.Mkdir(v+"/a", 0o755) }, "a/../..", ""},
-		{"absolute", func(string) {}, "/etc", ""},
-		{"a magic link", func(v string) { os.Symlink("/proc/self/root", v+"/link") }, "link", ""},
+		{"a folder", func(v string) error { return os.Mkdir(v+"/dir", 0o755) }, "dir", "dir"},
+		{"a file", func(v string) error { return os.WriteFile(v+"/f", nil, 0o644) }, "f", "f"},
+		{"a missing folder is made", func(string) error { return nil }, "new/er", "new/er"},
+		{"a link inside", func(v string) error { return errors.Join(os.Mkdir(v+"/real", 0o755), os.Symlink("real", v+"/link")) }, "link", "real"},
+		{"a relative link up and back", func(v string) error { return errors.Join(os.MkdirAll(v+"/a/b", 0o755), os.Symlink("../a", v+"/a/up")) }, "a/up/b", "a/b"},
+		{"the volume's own files", func(v string) error { _, err := write(v, files("key", "v"), nil); return err }, "key", "*"},
+		{"an absolute link", func(v string) error { return os.Symlink(outside, v+"/link") }, "link", ""},
+		{"a link to the root", func(v string) error { return os.Symlink("/", v+"/link") }, "link" + outside, ""},
+		{"a link up", func(v string) error { return os.Symlink("../../..", v+"/link") }, "link", ""},
+		{"a dangling link out is not followed to make a folder", func(v string) error { return os.Symlink(outside+"/made", v+"/link") }, "link/x", ""},
+		{"a dangling relative link out", func(v string) error { return os.Symlink("../made", v+"/link") }, "link/x", ""},
+		{"dots", func(string) error { return nil }, "../x", ""},
+		{"dots inside", func(v string) error { return os.Mkdir(v+"/a", 0o755) }, "a/../..", ""},
+		{"absolute", func(string) error { return nil }, "/etc", ""},
+		{"a magic link", func(v string) error { return os.Symlink("/proc/self/root", v+"/link") }, "link", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, mounts, _ := world(t)
 			volume := t.TempDir()
-			c.prepare(volume)
+			if err := c.prepare(volume); err != nil {
+				t.Fatal(err)
+			}
 			before, _ := os.ReadDir(outside)
 			got, err := m.SubPath("u1", "app", 0, "vol", volume, c.sub, false)
 			after, _ := os.ReadDir(outside)
@@ -74,8 +77,9 @@ func TestSubPathFollowsNoLinkThatIsSwappedIn(t *testing.T) {
 	m, mounts, _ := world(t)
 	volume, outside := t.TempDir(), t.TempDir()
 	stop, done := make(chan struct{}), make(chan struct{})
-	os.Mkdir(volume+"/dir", 0o755)
-	os.Symlink(outside, volume+"/evil")
+	if err := errors.Join(os.Mkdir(volume+"/dir", 0o755), os.Symlink(outside, volume+"/evil")); err != nil {
+		t.Fatal(err)
+	}
 	go func() { // a container that swaps a folder and a link to the outside as fast as it can
 		defer close(done)
 		for {
@@ -84,10 +88,9 @@ func TestSubPathFollowsNoLinkThatIsSwappedIn(t *testing.T) {
 				return
 			default:
 			}
-			os.Rename(volume+"/dir", volume+"/tmp")
-			os.Rename(volume+"/evil", volume+"/dir")
-			os.Rename(volume+"/dir", volume+"/evil")
-			os.Rename(volume+"/tmp", volume+"/dir")
+			for _, move := range [][2]string{{"/dir", "/tmp"}, {"/evil", "/dir"}, {"/dir", "/evil"}, {"/tmp", "/dir"}} {
+				_ = os.Rename(volume+move[0], volume+move[1]) // fails where SubPath made the folder meanwhile
+			}
 		}
 	}()
 	for range 500 {
@@ -113,8 +116,9 @@ func FuzzSubPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sub string) {
 		m, mounts, _ := world(t)
 		volume := filepath.Join(t.TempDir(), "v")
-		os.Mkdir(volume, 0o755)
-		os.Symlink("..", volume+"/link")
+		if err := errors.Join(os.Mkdir(volume, 0o755), os.Symlink("..", volume+"/link")); err != nil {
+			t.Fatal(err)
+		}
 		target, err := m.SubPath("u1", "app", 0, "vol", volume, sub, false)
 		if err != nil {
 			return

@@ -6,7 +6,7 @@ import (
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -73,10 +73,10 @@ func autoscalerSpec(f *faults, s *autoscalingv2.HorizontalPodAutoscalerSpec, lea
 
 func crossReference(f *faults, r *autoscalingv2.CrossVersionObjectReference, p *field.Path) {
 	if f.present(p, "kind", r.Kind) {
-		f.messages(p, "kind", r.Kind, path.IsValidPathSegmentName(r.Kind))
+		f.messages(p, "kind", r.Kind, content.IsPathSegmentName(r.Kind))
 	}
 	if f.present(p, "name", r.Name) {
-		f.messages(p, "name", r.Name, path.IsValidPathSegmentName(r.Name))
+		f.messages(p, "name", r.Name, content.IsPathSegmentName(r.Name))
 	}
 }
 
@@ -185,7 +185,7 @@ func metricIdentifier(f *faults, m *autoscalingv2.MetricIdentifier, p *field.Pat
 		f.required(p, "name", "must specify a metric name")
 		return
 	}
-	f.messages(p, "name", m.Name, path.IsValidPathSegmentName(m.Name))
+	f.messages(p, "name", m.Name, content.IsPathSegmentName(m.Name))
 }
 
 func metricTarget(f *faults, t *autoscalingv2.MetricTarget, p *field.Path) {

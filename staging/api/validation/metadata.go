@@ -4,8 +4,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -26,7 +26,10 @@ func subdomainName(name string, prefix bool) []string {
 func labelName(name string, prefix bool) []string { return apivalidation.NameIsDNSLabel(name, prefix) }
 
 func segmentName(name string, prefix bool) []string {
-	return path.ValidatePathSegmentName(name, prefix)
+	if prefix { // generateName appends to it, so only its characters can be at fault
+		return content.IsPathSegmentPrefix(name)
+	}
+	return content.IsPathSegmentName(name)
 }
 
 // metadata checks the metadata of a new object.

@@ -111,7 +111,9 @@ func (c *cloud) EnsureLoadBalancer(_ context.Context, _ string, s *v1.Service, _
 	return statusOf(ip), nil
 }
 
-func (c *cloud) UpdateLoadBalancer(context.Context, string, *v1.Service, []*v1.Node) error { return nil }
+func (c *cloud) UpdateLoadBalancer(context.Context, string, *v1.Service, []*v1.Node) error {
+	return nil
+}
 
 func (c *cloud) EnsureLoadBalancerDeleted(_ context.Context, _ string, s *v1.Service) error {
 	c.mu.Lock()

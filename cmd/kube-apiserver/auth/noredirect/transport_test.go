@@ -23,11 +23,18 @@ func TestRedirectsAreRefused(t *testing.T) {
 	}))
 	defer hook.Close()
 	client := &http.Client{Transport: noredirect.Transport(http.DefaultTransport)}
-	if resp, err := client.Get(hook.URL); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatal(resp, err)
+	resp, err := client.Get(hook.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Fatal(resp)
 	}
 	for _, status = range []int{301, 302, 303, 307, 308} {
-		_, err := client.Post(hook.URL, "text/plain", strings.NewReader("x"))
+		resp, err := client.Post(hook.URL, "text/plain", strings.NewReader("x"))
+		if err == nil {
+			resp.Body.Close()
+		}
 		if err == nil || !strings.Contains(err.Error(), "redirects of webhooks are not followed") {
 			t.Errorf("%d: %v", status, err)
 		}

@@ -108,7 +108,7 @@ func checkNodeClient(usages []certificatesv1.KeyUsage, request *x509.Certificate
 		return errors.New("subject organization is not system:nodes")
 	}
 	if !strings.HasPrefix(request.Subject.CommonName, "system:node:") {
-		return errors.New("subject common name does not begin with system:node:")
+		return errors.New("subject common name does not begin with \"system:node:\"")
 	}
 	if len(request.DNSNames)+len(request.EmailAddresses)+len(request.IPAddresses)+len(request.URIs) > 0 {
 		return errors.New("subject alternative names are not allowed")

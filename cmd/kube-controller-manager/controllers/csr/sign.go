@@ -150,7 +150,7 @@ func check(r *certificatesv1.CertificateSigningRequest, request *x509.Certificat
 		return checkNodeClient(r.Spec.Usages, request)
 	case certificatesv1.KubeletServingSignerName:
 		if !slices.Equal(request.Subject.Organization, []string{"system:nodes"}) || !strings.HasPrefix(request.Subject.CommonName, "system:node:") {
-			return errors.New("subject must have organization system:nodes and a common name that begins with system:node:")
+			return errors.New("subject must have organization system:nodes and a common name that begins with \"system:node:\"")
 		}
 		if len(request.DNSNames)+len(request.IPAddresses) == 0 {
 			return errors.New("a DNS name or IP address is needed")

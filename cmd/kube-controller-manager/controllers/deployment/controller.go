@@ -127,7 +127,7 @@ func (c *controller) Reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	}
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("Deployment %s: spec.selector: %w", key, err)
+		return reconcile.Result{}, fmt.Errorf("the Deployment %s: spec.selector: %w", key, err)
 	}
 	if selector.Empty() {
 		c.recorder.Eventf(d, v1.EventTypeWarning, "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required.")

@@ -145,10 +145,3 @@ func (g *graph) dependentsLocked(uid types.UID) []types.UID {
 	}
 	return out
 }
-
-// size returns the number of objects, for metrics.
-func (g *graph) size() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.nodes)
-}

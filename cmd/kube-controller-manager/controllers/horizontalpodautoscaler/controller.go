@@ -175,7 +175,8 @@ func (l *look) run(ctx context.Context) error {
 	if len(m.recommendations) == 0 {
 		m.recommendations = append(m.recommendations, moment{l.now, current})
 	}
-	desired, reason := current, ""
+	var desired int32
+	var reason string
 	switch {
 	case current == 0 && least != 0:
 		l.set(autoscalingv2.ScalingActive, v1.ConditionFalse, "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")

@@ -121,7 +121,7 @@ func (c *Controller) Reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	}
 	selector, err := metav1.LabelSelectorAsSelector(job.Spec.Selector)
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("Job %s: spec.selector: %w", key, err)
+		return reconcile.Result{}, fmt.Errorf("the Job %s: spec.selector: %w", key, err)
 	}
 	owner := pods.Owner{Object: job, Meta: job, Reference: reference(job)}
 	owned, err := c.writer.Claim(ctx, owner, ownership.Plan(job, ownership.BySelector[*v1.Pod](selector), c.view.Candidates(job)), func(ctx context.Context) error {

@@ -240,7 +240,7 @@ func (w *Watcher) start(ctx context.Context, kind Kind, running *sync.WaitGroup)
 // trim drops what nobody reads.
 func trim(obj any) (any, error) {
 	if o, ok := obj.(*metav1.PartialObjectMetadata); ok {
-		o.Annotations, o.Labels, o.ManagedFields, o.GenerateName, o.SelfLink = nil, nil, nil, "", ""
+		o.Annotations, o.Labels, o.ManagedFields, o.GenerateName = nil, nil, nil, ""
 		o.TypeMeta = metav1.TypeMeta{}
 	}
 	return obj, nil

@@ -77,7 +77,7 @@ func (r Root) meminfo() (map[string]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close() // read only
 	values := map[string]uint64{}
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
@@ -184,6 +184,6 @@ func ReadFilesystem(path string) (Filesystem, error) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return Filesystem{}, fmt.Errorf("statfs %s: %w", path, err)
 	}
-	size := uint64(s.Bsize) //nolint:gosec // never negative
+	size := uint64(s.Bsize) // never negative
 	return Filesystem{Capacity: s.Blocks * size, Available: s.Bavail * size, Used: (s.Blocks - s.Bfree) * size, Inodes: s.Files, InodesFree: s.Ffree}, nil
 }

@@ -54,7 +54,7 @@ func (d *drivers) set(added *driver) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if old := d.list[added.name]; old != nil {
-		old.conn.Close() //nolint:errcheck // replaced
+		old.conn.Close() // replaced
 	}
 	d.list[added.name] = added
 }
@@ -66,7 +66,7 @@ func (d *drivers) remove(name string) bool {
 	if old == nil {
 		return false
 	}
-	old.conn.Close() //nolint:errcheck // gone
+	old.conn.Close() // gone
 	delete(d.list, name)
 	return true
 }

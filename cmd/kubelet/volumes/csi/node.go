@@ -25,7 +25,7 @@ func (m *Manager) publishNode(ctx context.Context) error {
 	for _, d := range m.drivers.all() {
 		entry := storagev1.CSINodeDriver{Name: d.name, NodeID: d.nodeID, TopologyKeys: slices.Sorted(maps.Keys(d.topology))}
 		if d.maxVolumes > 0 {
-			count := int32(min(d.maxVolumes, 1<<31-1)) //nolint:gosec // bounded
+			count := int32(min(d.maxVolumes, 1<<31-1)) // bounded
 			entry.Allocatable = &storagev1.VolumeNodeResources{Count: &count}
 		}
 		wanted = append(wanted, entry)

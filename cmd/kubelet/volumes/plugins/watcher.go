@@ -64,7 +64,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watching %s: %w", w.dir, err)
 	}
-	defer notify.Close() //nolint:errcheck // the process ends its watches
+	defer notify.Close() // the process ends its watches
 	w.scan(ctx, notify, w.dir)
 	for {
 		select {
@@ -92,7 +92,7 @@ func (w *Watcher) scan(ctx context.Context, notify *fsnotify.Watcher, path strin
 	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return nil //nolint:nilerr // gone again meanwhile
+			return nil // gone again meanwhile
 		case strings.HasPrefix(d.Name(), ".") && p != w.dir:
 			if d.IsDir() {
 				return filepath.SkipDir
@@ -159,7 +159,7 @@ func (w *Watcher) once(ctx context.Context, socket string, p *plugin) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // one exchange
+	defer conn.Close() // one exchange
 	client := registration.NewRegistrationClient(conn)
 	asking, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()

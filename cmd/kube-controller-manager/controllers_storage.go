@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"pilotis.dev/cmd/kube-controller-manager/controllers/attachdetach"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/devicetaint"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/ephemeralvolume"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/protection"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/resourceclaim"
@@ -80,6 +81,14 @@ func storage() []Row {
 			Writes: []string{"create,update,delete resourceclaims.resource.k8s.io", "update resourceclaims.resource.k8s.io/status", "update pods/finalizers", "patch pods/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return resourceclaim.New(env.Informers, env.Client, env.Recorder("resource_claim"), resourceclaim.Options{Workers: int(env.Config.ResourceClaimController.ConcurrentSyncs)})
+			},
+		},
+		{
+			Name:   "device-taint-eviction-controller",
+			Reads:  []string{"pods", "resourceclaims.resource.k8s.io", "resourceslices.resource.k8s.io", "devicetaintrules.resource.k8s.io"},
+			Writes: []string{"delete pods", "patch pods/status", "update devicetaintrules.resource.k8s.io/status", events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return devicetaint.New(env.Informers, env.Client, env.Recorder("device-taint-eviction"), devicetaint.Options{Workers: int(env.Config.DeviceTaintEvictionController.ConcurrentSyncs)})
 			},
 		},
 	}

@@ -36,3 +36,45 @@ spec:
 	s.must("delete", "pod", "user")
 	s.must("wait", "--for=delete", "resourceclaim/"+claim, "--timeout=60s")
 }
+
+const onDevice = `
+apiVersion: resource.k8s.io/v1
+kind: DeviceTaintRule
+metadata: {name: SPACE}
+spec:
+  deviceSelector: {driver: SPACE.example.com, device: gpu-0}
+  taint: {key: example.com/broken, value: "yes", effect: EFFECT}
+---
+apiVersion: resource.k8s.io/v1
+kind: ResourceClaim
+metadata: {name: gpu}
+spec: {devices: {requests: [{name: one, exactly: {deviceClassName: gpus.example.com}}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: user}
+spec:
+  terminationGracePeriodSeconds: 0
+  schedulerName: nobody
+  containers: [{name: c, image: IMAGE, resources: {claims: [{name: device}]}}]
+  resourceClaims: [{name: device, resourceClaimName: gpu}]
+`
+
+// TestTaintedDeviceEvicts: a rule tells first what it would do, then evicts the pod of the device; the claim is free afterwards. The
+// test allocates in the scheduler's place.
+func TestTaintedDeviceEvicts(t *testing.T) {
+	s := newSpace(t)
+	rule := func(effect string) { s.apply(strings.NewReplacer("SPACE", s.name, "EFFECT", effect).Replace(onDevice)) }
+	rule("None")
+	t.Cleanup(func() { _, _ = s.try("delete", "devicetaintrule", s.name) })
+	uid := s.must("get", "pod", "user", "-o", "jsonpath={.metadata.uid}")
+	s.must("patch", "resourceclaim", "gpu", "--type=merge", "-p", `{"metadata":{"finalizers":["resource.kubernetes.io/delete-protection"]}}`)
+	s.must("patch", "resourceclaim", "gpu", "--subresource=status", "--type=merge", "-p", `{"status":{"allocation":{"devices":{"results":[{"request":"one","driver":"`+s.name+`.example.com","pool":"p","device":"gpu-0"}]}},
+		"reservedFor":[{"resource":"pods","name":"user","uid":"`+uid+`"}]}}`)
+	s.eventually("False NoEffect", "get", "devicetaintrule", s.name, "-o", "jsonpath={.status.conditions[0].status} {.status.conditions[0].reason}")
+	s.must("get", "pod", "user")
+	s.must("patch", "devicetaintrule", s.name, "--type=merge", "-p", `{"spec":{"taint":{"effect":"NoExecute"}}}`)
+	s.must("wait", "--for=delete", "pod/user", "--timeout=60s")
+	s.eventually("False Completed 1 pod evicted since starting the controller.", "get", "devicetaintrule", s.name, "-o", "jsonpath={.status.conditions[0].status} {.status.conditions[0].reason} {.status.conditions[0].message}")
+	s.eventually("/", "get", "resourceclaim", "gpu", "-o", "jsonpath={.status.allocation}/{.metadata.finalizers}")
+}

@@ -13,7 +13,7 @@ import (
 type ClaimPlan struct {
 	// Status replaces the claim's: reservations of pods that are gone or done are taken back, and with the last the allocation.
 	Status *resourcev1.ResourceClaimStatus
-	// Release takes the finalizer away: nothing is allocated.
+	// Release takes the finalizer away: nothing is allocated any more.
 	Release bool
 	// Delete removes the claim: it was made for a pod that is done.
 	Delete bool
@@ -29,13 +29,14 @@ func PlanClaim(claim *resourcev1.ResourceClaim, uses func(name string, uid types
 	})
 	guarded := slices.Contains(claim.Finalizers, resourcev1.Finalizer)
 	lost := len(status.ReservedFor) < len(claim.Status.ReservedFor)
+	// A claim that nobody uses yet keeps its finalizer: the scheduler puts it there before it allocates.
 	if len(status.ReservedFor) == 0 && guarded && (lost || claim.DeletionTimestamp != nil) {
 		status.Allocation = nil
+		plan.Release = true
 	}
 	if lost || status.Allocation == nil && claim.Status.Allocation != nil {
 		plan.Status = status
 	}
-	plan.Release = guarded && status.Allocation == nil
 	if owner := metav1.GetControllerOf(claim); len(status.ReservedFor) == 0 && claim.DeletionTimestamp == nil && owner != nil && owner.Kind == "Pod" && owner.APIVersion == "v1" {
 		plan.Delete = ended(owner)
 	}

@@ -227,6 +227,26 @@ func TestAnAllocatedClaimCanBeDeleted(t *testing.T) {
 	})
 }
 
+func TestTheSchedulersFinalizerStays(t *testing.T) {
+	story(t, func(s *stage) {
+		claim := s.byHand("c")
+		claim.Finalizers = []string{resourcev1.Finalizer} // the first half of an allocation
+		claim, err := s.Client.ResourceV1().ResourceClaims("ns").Update(s.Context(), claim, metav1.UpdateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := s.claims()[0]; len(c.Finalizers) != 1 {
+			t.Errorf("finalizers %v", c.Finalizers)
+		}
+		if err := s.Client.ResourceV1().ResourceClaims("ns").Delete(s.Context(), claim.Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.claims(); len(got) != 0 {
+			t.Errorf("claims %+v after the deletion", got)
+		}
+	})
+}
+
 func TestNamesFit(t *testing.T) {
 	long := strings.Repeat("a", 63)
 	for _, c := range []struct{ pod, entry, want string }{

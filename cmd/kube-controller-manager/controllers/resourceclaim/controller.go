@@ -4,10 +4,13 @@ package resourceclaim
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	v1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -179,10 +182,14 @@ func (c *Controller) syncClaim(ctx context.Context, key reconcile.Key) (reconcil
 	if err != nil {
 		return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 	}
-	look := &lookups{c: c, ctx: ctx, namespace: key.Namespace}
-	plan := PlanClaim(claim, look.uses, look.ended)
-	if look.err != nil {
-		return reconcile.Result{}, look.err
+	var failure error
+	plan := PlanClaim(claim, func(name string, uid types.UID) bool {
+		used, err := c.uses(ctx, key.Namespace, name, uid)
+		failure = errors.Join(failure, err)
+		return used
+	}, func(owner *metav1.OwnerReference) bool { return c.ownerDone(key.Namespace, owner) })
+	if failure != nil {
+		return reconcile.Result{}, failure
 	}
 	return reconcile.Result{}, c.applyClaim(ctx, key, claim, plan)
 }

@@ -15,34 +15,27 @@ import (
 	"pilotis.dev/pkg/reconcile"
 )
 
-// lookups answers the questions of PlanClaim. A reservation is taken back only when the server itself has no such pod: the cache may
-// lag behind the scheduler.
-type lookups struct {
-	c         *Controller
-	ctx       context.Context //nolint:containedctx // lives for one reconciliation
-	namespace string
-	err       error
-}
-
-func (l *lookups) uses(name string, uid types.UID) bool {
-	pod, err := l.c.pods.Pods(l.namespace).Get(name)
+// uses tells whether a pod exists and is not done. A reservation is taken back only when the server itself has no such pod: the cache
+// may lag behind the scheduler.
+func (c *Controller) uses(ctx context.Context, namespace, name string, uid types.UID) (bool, error) {
+	pod, err := c.pods.Pods(namespace).Get(name)
 	if err == nil && pod.UID == uid {
-		return !done(pod)
+		return !done(pod), nil
 	}
-	pod, err = l.c.client.CoreV1().Pods(l.namespace).Get(l.ctx, name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return false
-	case err != nil:
-		l.err = fmt.Errorf("pod %s that a claim is reserved for: %w", name, err)
-		return true
+	pod, err = c.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
 	}
-	return pod.UID == uid && !done(pod)
+	if err != nil {
+		return false, fmt.Errorf("pod %s that a claim is reserved for: %w", name, err)
+	}
+	return pod.UID == uid && !done(pod), nil
 }
 
-func (l *lookups) ended(owner *metav1.OwnerReference) bool {
-	pod, err := l.c.pods.Pods(l.namespace).Get(owner.Name)
-	return err == nil && pod.UID == owner.UID && done(pod) // the garbage collector follows a pod that is gone
+// ownerDone tells whether the pod that owns a claim is done; the garbage collector follows one that is gone.
+func (c *Controller) ownerDone(namespace string, owner *metav1.OwnerReference) bool {
+	pod, err := c.pods.Pods(namespace).Get(owner.Name)
+	return err == nil && pod.UID == owner.UID && done(pod)
 }
 
 // applyPod creates claims, and names all of them in the pod's status with one write.

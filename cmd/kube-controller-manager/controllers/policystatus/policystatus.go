@@ -6,7 +6,6 @@ import (
 	"context"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	admissioninformers "k8s.io/client-go/informers/admissionregistration/v1"
 	"k8s.io/client-go/kubernetes"
@@ -31,15 +30,12 @@ func New(policies admissioninformers.ValidatingAdmissionPolicyInformer, client k
 	var c *reconcile.Controller
 	c = reconcile.New("validatingadmissionpolicy-status", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		policy, err := policies.Lister().Get(key.Name)
-		if err != nil || policy.DeletionTimestamp != nil || policy.Status.ObservedGeneration >= policy.Generation && policy.Status.TypeChecking != nil {
+		if err != nil || policy.DeletionTimestamp != nil || policy.Status.ObservedGeneration >= policy.Generation {
 			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 		}
 		update := policy.DeepCopy()
 		update.Status.ObservedGeneration = policy.Generation
 		update.Status.TypeChecking = &admissionv1.TypeChecking{ExpressionWarnings: checker.Check(policy)}
-		if equality.Semantic.DeepEqual(update.Status, policy.Status) {
-			return reconcile.Result{}, nil
-		}
 		written, err := client.AdmissionregistrationV1().ValidatingAdmissionPolicies().UpdateStatus(ctx, update, metav1.UpdateOptions{})
 		if err != nil {
 			return reconcile.Result{}, reconcile.IgnoreNotFound(err)

@@ -4,8 +4,12 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 	cloudprovider "k8s.io/cloud-provider"
@@ -14,6 +18,7 @@ import (
 	"k8s.io/cloud-provider/names"
 	"k8s.io/cloud-provider/options"
 	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/version/verflag"
 
 	"pilotis.dev/cmd/cloud-controller-manager/providers/memory"
 	"pilotis.dev/pkg/daemon"
@@ -33,21 +38,36 @@ func run() int {
 		return 1
 	}
 	cmd := app.NewCloudControllerManagerCommand(o, cloud, app.DefaultInitFuncConstructors, names.CCMControllerAliases(), cliflag.NamedFlagSets{}, wait.NeverStop)
+	cmd.PreRunE = func(*cobra.Command, []string) error { return validate(o) }
 	return daemon.Main(cmd)
+}
+
+// validate finds what is wrong with the flags before the framework begins, which would tell it twice.
+func validate(o *options.CloudControllerManagerOptions) error {
+	verflag.PrintAndExitIfRequested()
+	controllers := app.ControllerNames(app.DefaultInitFuncConstructors)
+	err := o.Validate(controllers, app.ControllersDisabledByDefault.List(), names.CCMControllerAliases(), app.AllWebhooks, app.DisabledByDefaultWebhooks)
+	if err != nil {
+		return err
+	}
+	if err := known(o.KubeCloudShared.CloudProvider.Name); err != nil {
+		return err
+	}
+	_, err = daemon.ClientConfig(o.Master, "cloud-controller-manager", o.Generic.ClientConnection)
+	return err
+}
+
+func known(provider string) error {
+	if providers[provider] != nil {
+		return nil
+	}
+	return fmt.Errorf("--cloud-provider=%q is not known: there is %s", provider, strings.Join(slices.Sorted(maps.Keys(providers)), ", "))
 }
 
 // cloud opens the provider that the flags name. The framework gives no way to return a fault: it ends the process.
 func cloud(c *config.CompletedConfig) cloudprovider.Interface {
 	name := c.ComponentConfig.KubeCloudShared.CloudProvider.Name
-	open := providers[name]
-	if open == nil {
-		var known []string
-		for n := range providers {
-			known = append(known, n)
-		}
-		fail(fmt.Errorf("--cloud-provider=%q is not known: there is %s", name, strings.Join(known, ", ")))
-	}
-	p, err := open(c.ComponentConfig.KubeCloudShared.CloudProvider.CloudConfigFile)
+	p, err := providers[name](c.ComponentConfig.KubeCloudShared.CloudProvider.CloudConfigFile)
 	if err != nil {
 		fail(fmt.Errorf("--cloud-provider=%s: %w", name, err))
 	}

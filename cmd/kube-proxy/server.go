@@ -55,6 +55,9 @@ func newServer(o *config.Options, flags *cliflag.NamedFlagSets) (*server, error)
 func (s *server) run(ctx context.Context) error {
 	logger := klog.FromContext(ctx)
 	c := &s.options.Config
+	if _, err := newTable(knftables.IPv4Family); err != nil {
+		return err
+	}
 	if err := (apply.Conntrack{}).Tune(c.Conntrack); err != nil {
 		logger.Info("Connection tracking keeps the kernel's settings", "reason", err.Error())
 	}
@@ -124,9 +127,9 @@ func (s *server) makeProxiers(ctx context.Context, node *v1.Node) error {
 		if family == v1.IPv6Protocol {
 			nftFamily = knftables.IPv6Family
 		}
-		nft, err := knftables.New(nftFamily, nftables.Table)
+		nft, err := newTable(nftFamily)
 		if err != nil {
-			return fmt.Errorf("proxy mode nftables needs nftables in the kernel (5.13 or newer) and the program nft 1.0.1 or newer: %w", err)
+			return err
 		}
 		s.proxiers = append(s.proxiers, apply.NewProxier(apply.Config{
 			Family:        family,
@@ -149,6 +152,15 @@ func (s *server) makeProxiers(ctx context.Context, node *v1.Node) error {
 		return fmt.Errorf("node %s has no address of its own: give the kubelet --node-ip, or kube-proxy --bind-address", node.Name)
 	}
 	return nil
+}
+
+// newTable opens kube-proxy's table of one family; it is what tells whether the machine can do the mode at all.
+func newTable(family knftables.Family) (knftables.Interface, error) {
+	nft, err := knftables.New(family, nftables.Table)
+	if err != nil {
+		return nil, fmt.Errorf("proxy mode nftables needs nftables in the kernel (5.13 or newer) and the program nft 1.0.1 or newer: %w", err)
+	}
+	return nft, nil
 }
 
 func (s *server) podCIDRs(node *v1.Node) ([]netip.Prefix, error) {

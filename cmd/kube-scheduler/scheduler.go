@@ -112,6 +112,7 @@ func (s *scheduler) serve(ctx context.Context, flags *cliflag.NamedFlagSets) err
 	if err := s.observe(); err != nil {
 		return err
 	}
+	go daemon.TellUnreachable(ctx, s.client.Discovery())
 	s.informers.Start(ctx.Done())
 	s.pods.Start(ctx.Done())
 	if err := s.broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {

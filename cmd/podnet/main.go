@@ -91,19 +91,26 @@ func (o *options) validate() error {
 	if o.masquerade && len(o.clusterCIDR) == 0 {
 		errs = append(errs, fmt.Errorf("--cluster-cidr is missing: --masquerade must know which addresses are pods"))
 	}
+	if _, err := desired.Prefixes(o.clusterCIDR); err != nil {
+		errs = append(errs, fmt.Errorf("--cluster-cidr=%s: %w", strings.Join(o.clusterCIDR, ","), err))
+	}
 	return utilerrors.NewAggregate(errs)
 }
 
 func (o *options) run(ctx context.Context, flags *cliflag.NamedFlagSets) error {
-	if err := apply.InstallPlugins(o.pluginDir, o.paths.Plugins); err != nil {
-		return err
-	}
 	config, err := daemon.ClientConfig("", "podnet", o.client)
 	if err != nil {
 		return err
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
+		return err
+	}
+	writer, err := apply.NewWriter(o.paths, o.masquerade)
+	if err != nil {
+		return err
+	}
+	if err := apply.InstallPlugins(o.pluginDir, o.paths.Plugins); err != nil {
 		return err
 	}
 	factory := informers.NewSharedInformerFactoryWithOptions(client, resync, informers.WithTransform(keepAddresses))
@@ -122,6 +129,7 @@ func (o *options) run(ctx context.Context, flags *cliflag.NamedFlagSets) error {
 	}); err != nil {
 		return err
 	}
+	go daemon.TellUnreachable(ctx, client.Discovery())
 	factory.Start(ctx.Done())
 	synced := nodes.Informer().HasSynced
 	stopped, err := o.serving.Serve(ctx, daemon.Endpoint{Name: "podnet", Flags: flags, Ready: []healthz.HealthChecker{
@@ -136,10 +144,6 @@ func (o *options) run(ctx context.Context, flags *cliflag.NamedFlagSets) error {
 	}
 	if !cache.WaitForCacheSync(ctx.Done(), synced) {
 		return nil
-	}
-	writer, err := apply.NewWriter(o.paths, o.masquerade)
-	if err != nil {
-		return err
 	}
 	retry := time.NewTimer(0)
 	for {

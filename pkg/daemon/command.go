@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/cli/globalflag"
 	"k8s.io/component-base/featuregate"
@@ -93,19 +92,10 @@ func Main(cmd *cobra.Command) int {
 	logs.InitLogs()
 	if err := cmd.Execute(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, pflag.ErrHelp) {
 		logs.FlushLogs()
-		fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.Name(), flatten(err))
+		fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.Name(), err)
 		return 1
 	}
 	return 0
-}
-
-// flatten gives an aggregate of one error without its brackets.
-func flatten(err error) error {
-	var agg utilerrors.Aggregate
-	if errors.As(err, &agg) && len(agg.Errors()) == 1 {
-		return agg.Errors()[0]
-	}
-	return err
 }
 
 // SignalContext ends with the first SIGTERM or SIGINT; a second one ends the process with exit code 1.

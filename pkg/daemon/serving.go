@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"time"
@@ -23,8 +24,11 @@ import (
 	"k8s.io/apiserver/pkg/util/compatibility"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/configz"
+	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
+
+	"pilotis.dev/pkg/certs"
 )
 
 // shutdownTimeout bounds how long open requests may take after the daemon was asked to stop.
@@ -94,12 +98,14 @@ func (o *ServingOptions) Serve(ctx context.Context, e Endpoint) (stopped <-chan 
 	if err := o.Secure.MaybeDefaultWithSelfSignedCerts("localhost", nil, nil); err != nil {
 		return nil, fmt.Errorf("creating a self-signed serving certificate: %w", err)
 	}
+	port := o.Secure.BindPort // a failure to listen clears it
+	TellExpiredCertificate(ctx, o.Secure.SecureServingOptions)
 	var info *genericapiserver.SecureServingInfo
 	if err := o.Secure.SecureServingOptions.ApplyTo(&info); err != nil {
-		return nil, fmt.Errorf("serving on --secure-port=%d: %w", o.Secure.BindPort, err)
+		return nil, fmt.Errorf("serving on --secure-port=%d: %w", port, err)
 	}
 	if info == nil {
-		return nil, fmt.Errorf("serving on --secure-port=%d: no listener", o.Secure.BindPort)
+		return nil, fmt.Errorf("serving on --secure-port=%d: no listener", port)
 	}
 	var authn genericapiserver.AuthenticationInfo
 	if err := o.Authentication.ApplyTo(&authn, info, nil); err != nil {
@@ -112,10 +118,34 @@ func (o *ServingOptions) Serve(ctx context.Context, e Endpoint) (stopped <-chan 
 	handler := chain(o.routes(e), &authn, &authz)
 	stopped, _, err = info.Serve(handler, shutdownTimeout, ctx.Done())
 	if err != nil {
-		return nil, fmt.Errorf("serving on --secure-port=%d: %w", o.Secure.BindPort, err)
+		return nil, fmt.Errorf("serving on --secure-port=%d: %w", port, err)
 	}
 	klog.FromContext(ctx).Info("Serving", "address", info.Listener.Addr().String())
 	return stopped, nil
+}
+
+// TellExpiredCertificate logs that clients will refuse the serving certificate. The daemon goes on: it takes a renewed
+// file without a restart.
+func TellExpiredCertificate(ctx context.Context, o *options.SecureServingOptions) {
+	files := o.ServerCert.CertKey
+	if files.CertFile == "" {
+		return
+	}
+	pair, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+	if err != nil {
+		return // told by who serves with it
+	}
+	if err := certs.CheckTime(pair.Leaf, time.Now()); err != nil {
+		klog.FromContext(ctx).Error(err, "Clients will refuse the serving certificate", "file", files.CertFile)
+	}
+}
+
+// ApplyMetrics applies the flags of metrics, if there are any: the library complains of an empty list otherwise.
+func ApplyMetrics(o *metrics.Options) {
+	if o.ShowHiddenMetricsForVersion == "" && len(o.DisabledMetrics) == 0 && len(o.AllowListMapping) == 0 && o.AllowListMappingManifest == "" {
+		return
+	}
+	o.Apply()
 }
 
 func (o *ServingOptions) routes(e Endpoint) *mux.PathRecorderMux {

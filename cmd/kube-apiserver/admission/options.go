@@ -91,6 +91,9 @@ func (o *Options) ApplyTo(c *genericapiserver.Config, in informers.SharedInforme
 	}
 	extra = append(extra, wiring{manifests: manifests.loaders()})
 	if err := o.generic.ApplyTo(c, in, client, dyn, c.FeatureGate, c.EffectiveVersion, extra...); err != nil {
+		if file := o.generic.ConfigFile; file != "" {
+			return fmt.Errorf("--admission-control-config-file %s: %w", file, err)
+		}
 		return fmt.Errorf("admission: %w", err)
 	}
 	return nil

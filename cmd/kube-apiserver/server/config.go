@@ -37,6 +37,7 @@ import (
 	generatedopenapi "pilotis.dev/cmd/kube-apiserver/generated/openapi"
 	"pilotis.dev/cmd/kube-apiserver/resources/serviceip"
 	"pilotis.dev/pkg/api"
+	"pilotis.dev/pkg/daemon"
 )
 
 // config is what the three servers of the chain share.
@@ -59,9 +60,6 @@ type config struct {
 }
 
 func newConfig(ctx context.Context, o *Options) (*config, error) {
-	if err := waitForEtcd(ctx, o.Etcd.StorageConfig.Transport, etcdPatience); err != nil {
-		return nil, err
-	}
 	types, err := api.NewTypes(registerDefaults)
 	if err != nil {
 		return nil, err
@@ -75,6 +73,7 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 		return nil, err
 	}
 	port := o.Serving.BindPort
+	daemon.TellExpiredCertificate(ctx, o.Serving.SecureServingOptions)
 	if err := o.Serving.ApplyToConfig(g); err != nil {
 		return nil, fmt.Errorf("serving on --secure-port=%d: %w", port, err)
 	}
@@ -106,16 +105,10 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	if err := o.Traces.ApplyTo(g.EgressSelector, g); err != nil {
 		return nil, err
 	}
-	o.Metrics.Apply()
+	daemon.ApplyMetrics(o.Metrics)
 	g.Flagz = flagz.NamedFlagSetsReader{FlagSets: o.flags}
 	c.serving()
 	if c.slices, err = proxyutil.NewEndpointSliceIndexerGetter(c.informers.Discovery().V1().EndpointSlices()); err != nil {
-		return nil, err
-	}
-	if err := c.applyStorage(); err != nil {
-		return nil, err
-	}
-	if err := c.applyServices(); err != nil {
 		return nil, err
 	}
 	c.proxy = proxyTransport()
@@ -127,6 +120,16 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 		return nil, err
 	}
 	if err := c.applyAdmission(); err != nil {
+		return nil, err
+	}
+	// Last: who wrote a wrong flag or file hears of it before etcd is there.
+	if err := waitForEtcd(ctx, o.Etcd.StorageConfig.Transport, etcdPatience); err != nil {
+		return nil, err
+	}
+	if err := c.applyStorage(); err != nil {
+		return nil, err
+	}
+	if err := c.applyServices(); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -27,7 +27,7 @@ func NewCommand(table []Row) *cobra.Command {
 			if err := config.Validate(table); err != nil {
 				return err
 			}
-			config.Metrics.Apply()
+			daemon.ApplyMetrics(config.Metrics)
 			if *config.Generic.Debugging.EnableContentionProfiling && config.Serving.Profiling {
 				runtime.SetBlockProfileRate(1)
 			}

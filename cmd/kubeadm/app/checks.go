@@ -60,14 +60,25 @@ func controlPlaneChecks(facts preflight.Facts, n *phases.Node) []preflight.Check
 
 // nodeChecks lists what every node needs.
 func nodeChecks(facts preflight.Facts, n *phases.Node) []preflight.Check {
+	return append(clusterChecks(facts, n), machineChecks(facts, n)...)
+}
+
+// clusterChecks lists what depends on the cluster that the node becomes a part of.
+func clusterChecks(facts preflight.Facts, n *phases.Node) []preflight.Check {
 	cgroupV1 := n.KubeletCfg != nil && n.KubeletCfg.FailCgroupV1 != nil && !*n.KubeletCfg.FailCgroupV1
 	version := config.Release()
 	if n.Cluster != nil {
 		version = n.Cluster.KubernetesVersion
 	}
-	checks := []preflight.Check{
+	return []preflight.Check{
 		preflight.System(facts, version, cgroupV1),
 		preflight.KubeletVersion(facts, version),
+	}
+}
+
+// machineChecks lists what can be told before the cluster is known.
+func machineChecks(facts preflight.Facts, n *phases.Node) []preflight.Check {
+	checks := []preflight.Check{
 		preflight.KubeletUnit(facts),
 		preflight.Firewalld(facts, int(n.Endpoint.BindPort), portKubelet),
 		preflight.Port(facts, portKubelet),

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -129,7 +130,7 @@ func loadInit(env Env, f *initFlags, flags *pflag.FlagSet, args []string) (*init
 	if err != nil {
 		return nil, invalid{err}
 	}
-	if err := firstOf(config.Faults(config.KindInit, config.ValidateInit(c)), config.Faults(config.KindCluster, config.ValidateCluster(docs.Cluster))); err != nil {
+	if err := errors.Join(config.Faults(config.KindInit, config.ValidateInit(c)), config.Faults(config.KindCluster, config.ValidateCluster(docs.Cluster))); err != nil {
 		return nil, invalid{err}
 	}
 	node.Registration, node.Endpoint, node.Timeouts, node.DryRun = &c.NodeRegistration, c.LocalAPIEndpoint, c.Timeouts, c.DryRun
@@ -216,15 +217,6 @@ func nameservers(kubelet *kubeletv1beta1.KubeletConfiguration) bool {
 	}
 	data, err := os.ReadFile(path)
 	return err == nil && host.HasNameserver(data)
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // connect returns a client of the new cluster. The first time, it makes sure that admin.conf is allowed to do what follows.

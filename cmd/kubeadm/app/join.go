@@ -248,6 +248,7 @@ func (d *joinData) preflight(ctx context.Context) error {
 		preflight.FileAbsent(facts, filepath.Join(kubernetes, phases.BootstrapConf)),
 		preflight.RuntimeUp(dial),
 	}
+	checks = append(checks, machineChecks(facts, d.Node)...)
 	if d.config.ControlPlane == nil {
 		checks = append(checks, preflight.FolderEmpty(facts, phases.ManifestsDir), preflight.FileAbsent(facts, d.config.CACertPath))
 	}
@@ -262,7 +263,7 @@ func (d *joinData) preflight(ctx context.Context) error {
 	if err := d.fetch(ctx); err != nil {
 		return err
 	}
-	checks = nodeChecks(facts, d.Node)
+	checks = clusterChecks(facts, d.Node)
 	if d.config.ControlPlane != nil {
 		checks = append(checks, controlPlaneChecks(facts, d.Node)...)
 		if err := d.mayBeControlPlane(); err != nil {

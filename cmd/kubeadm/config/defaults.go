@@ -188,11 +188,9 @@ func DefaultKubelet(k *kubeletv1beta1.KubeletConfiguration, c *ClusterConfigurat
 	setString(&k.StaticPodPath, "/etc/kubernetes/manifests")
 	setString(&k.ClusterDomain, c.Networking.DNSDomain)
 	if len(k.ClusterDNS) == 0 {
-		ip, err := c.Networking.DNSIP()
-		if err != nil {
-			return fmt.Errorf("networking.serviceSubnet: %w", err)
+		if ip, err := c.Networking.DNSIP(); err == nil { // validation tells what is wrong with the range, and all else
+			k.ClusterDNS = []string{ip.String()}
 		}
-		k.ClusterDNS = []string{ip.String()}
 	}
 	setString(&k.Authentication.X509.ClientCAFile, c.CertificatesDir+"/ca.crt")
 	setPointer(&k.Authentication.Anonymous.Enabled, false)

@@ -42,12 +42,12 @@ func (p Plan) String() string {
 func For(self string, nodes []*v1.Node, clusterCIDRs []string) (Plan, error) {
 	var plan Plan
 	var err error
-	if plan.ClusterCIDRs, err = prefixes(clusterCIDRs); err != nil {
+	if plan.ClusterCIDRs, err = Prefixes(clusterCIDRs); err != nil {
 		return Plan{}, fmt.Errorf("--cluster-cidr: %w", err)
 	}
 	found := false
 	for _, n := range nodes {
-		cidrs, err := prefixes(podCIDRs(n))
+		cidrs, err := Prefixes(podCIDRs(n))
 		if err != nil {
 			return Plan{}, fmt.Errorf("node %s: spec.podCIDRs: %w", n.Name, err)
 		}
@@ -78,7 +78,8 @@ func podCIDRs(n *v1.Node) []string {
 	return n.Spec.PodCIDRs
 }
 
-func prefixes(cidrs []string) ([]netip.Prefix, error) {
+// Prefixes parses CIDRs.
+func Prefixes(cidrs []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, c := range cidrs {
 		p, err := netip.ParsePrefix(c)

@@ -98,6 +98,9 @@ func (g *Guard) role(ctx context.Context, resource string, o metav1.Object, rule
 }
 
 func (g *Guard) binding(ctx context.Context, resource, namespace, name string, roleRef rbacv1.RoleRef) error {
+	if (roleRef.Kind != "Role" && roleRef.Kind != "ClusterRole") || roleRef.Name == "" {
+		return nil // it grants nothing, and validation refuses it with all else that is wrong
+	}
 	if g.binds(ctx, roleRef, namespace) {
 		return nil
 	}

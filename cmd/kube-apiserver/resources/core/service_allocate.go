@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/klog/v2"
 
+	"pilotis.dev/api/validation"
 	"pilotis.dev/cmd/kube-apiserver/resources/serviceip"
 )
 
@@ -59,9 +61,23 @@ func allocate(ctx context.Context, allocator *serviceip.Allocator, s, old *corev
 	}
 	if len(errs) > 0 {
 		a.finish(ctx, false)
+		errs = append(errs, otherFaults(s, old)...)
 		return nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), s.Name, errs)
 	}
 	return a, nil
+}
+
+// otherFaults are those of the fields that allocation does not set: a client hears of all at once.
+func otherFaults(s, old *corev1.Service) field.ErrorList {
+	var errs field.ErrorList
+	if old == nil {
+		errs = validation.Create(s)
+	} else {
+		errs = validation.Update(s, old)
+	}
+	return slices.DeleteFunc(errs, func(e *field.Error) bool {
+		return strings.HasPrefix(e.Field, "spec.clusterIP") || strings.HasPrefix(e.Field, "spec.ipFamil") || strings.HasSuffix(e.Field, ".nodePort")
+	})
 }
 
 func hasAddresses(s *corev1.Service) bool {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -150,8 +151,11 @@ func (o *Options) givenFlags() []givenFlag {
 	var given []givenFlag
 	for _, fs := range o.flags.FlagSets {
 		for _, f := range visited(fs) {
-			value := strings.Trim(f.Value.String(), "[]")
-			given = append(given, givenFlag{f.Name, value, f.Value.Set})
+			set := f.Value.Set
+			if list, ok := f.Value.(pflag.SliceValue); ok { // Set would add to what the file says
+				set = func(v string) error { return list.Replace(strings.Split(v, ",")) }
+			}
+			given = append(given, givenFlag{f.Name, strings.Trim(f.Value.String(), "[]"), set})
 		}
 	}
 	return given

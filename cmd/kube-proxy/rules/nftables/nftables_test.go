@@ -131,6 +131,47 @@ func TestHistoryLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestAnAddressIsInherited: of two Services with one external address the first has it, also when it changes, and the second
+// when the first is gone.
+func TestAnAddressIsInherited(t *testing.T) {
+	first, second := web(endpoint("10.244.0.2:8080", true)), web(endpoint("10.244.0.3:8080", true))
+	second.Service.Name, second.ClusterIP = "other", netip.MustParseAddr("10.96.0.8")
+	first.ExternalIPs = []netip.Addr{netip.MustParseAddr("192.0.2.9")}
+	second.ExternalIPs = first.ExternalIPs
+	changed := first
+	changed.AffinitySeconds = 5
+	fake := knftables.NewFake(knftables.IPv4Family, Table)
+	if err := fake.Run(t.Context(), Base(fake, Settings{Family: v1.IPv4Protocol, MasqueradeBit: 14})); err != nil {
+		t.Fatal(err)
+	}
+	state := NewState(builder())
+	for i, step := range []struct {
+		change changes
+		owner  string
+	}{
+		{changes{first.Service: {first}}, "shop/web"},
+		{changes{second.Service: {second}}, "shop/web"},
+		{changes{first.Service: {changed}}, "shop/web"},
+		{changes{first.Service: nil}, "shop/other"},
+		{changes{first.Service: {first}}, "shop/other"},
+	} {
+		tx := fake.NewTransaction()
+		state.Apply(tx, step.change)
+		if err := fake.Run(t.Context(), tx); err != nil {
+			t.Fatalf("step %d: %v\n%s", i, err, tx)
+		}
+		var leads []string
+		for l := range strings.Lines(fake.Dump()) {
+			if strings.Contains(l, "192.0.2.9 . tcp . 80 :") {
+				leads = append(leads, l)
+			}
+		}
+		if len(leads) != 1 || !strings.Contains(leads[0], step.owner+"/tcp/http") {
+			t.Errorf("step %d: the address leads to %q, want %s", i, leads, step.owner)
+		}
+	}
+}
+
 // TestKernelTakesTheRules plays the history against the kernel's parser, in a network namespace of its own.
 func TestKernelTakesTheRules(t *testing.T) {
 	if os.Geteuid() != 0 {

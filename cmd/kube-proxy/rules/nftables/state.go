@@ -13,15 +13,17 @@ import (
 type State struct {
 	builder  Builder
 	entries  map[types.NamespacedName]Entry
-	owners   map[slot]types.NamespacedName // whose element stands under a key; the first Service keeps it
-	hairpins map[netip.Addr]int            // number of Services with the endpoint
+	owners   map[slot]types.NamespacedName                  // whose element stands under a key; the first Service keeps it
+	starved  map[types.NamespacedName][]desired.ServicePort // Services of which some element is another's
+	hairpins map[netip.Addr]int                             // number of Services with the endpoint
 }
 
 type slot struct{ container, key string }
 
 // NewState is the state of a table that holds its base alone.
 func NewState(b Builder) *State {
-	return &State{builder: b, entries: map[types.NamespacedName]Entry{}, owners: map[slot]types.NamespacedName{}, hairpins: map[netip.Addr]int{}}
+	return &State{builder: b, entries: map[types.NamespacedName]Entry{}, owners: map[slot]types.NamespacedName{},
+		starved: map[types.NamespacedName][]desired.ServicePort{}, hairpins: map[netip.Addr]int{}}
 }
 
 // Apply plans the change of the Services named onto tx and takes the state to what it will be. When the
@@ -35,9 +37,14 @@ func (s *State) Apply(tx *knftables.Transaction, changes map[types.NamespacedNam
 		}
 	}
 	for key, ports := range changes {
-		next[key] = s.claim(key, s.builder.Build(ports))
+		next[key] = s.claim(key, ports)
 	}
-	for key := range changes {
+	for key, ports := range s.starved {
+		if _, changed := changes[key]; !changed {
+			next[key] = s.claim(key, ports)
+		}
+	}
+	for key := range next {
 		removeElements(tx, s.entries[key], next[key])
 	}
 	for key, entry := range next {
@@ -51,8 +58,10 @@ func (s *State) Apply(tx *knftables.Transaction, changes map[types.NamespacedNam
 	}
 }
 
-// claim leaves out elements that another Service holds, such as an external IP and port that two Services name.
-func (s *State) claim(key types.NamespacedName, e Entry) Entry {
+// claim builds the entry of a Service without the elements that another one holds, such as an external IP and port that
+// two Services name. It gets them when the other one gives them up.
+func (s *State) claim(key types.NamespacedName, ports []desired.ServicePort) Entry {
+	e := s.builder.Build(ports)
 	var mine []Element
 	for _, el := range e.Elements {
 		at := slot{el.Container, el.Key}
@@ -61,6 +70,11 @@ func (s *State) claim(key types.NamespacedName, e Entry) Entry {
 		}
 		s.owners[at] = key
 		mine = append(mine, el)
+	}
+	if len(mine) < len(e.Elements) {
+		s.starved[key] = ports
+	} else {
+		delete(s.starved, key)
 	}
 	e.Elements = mine
 	return e

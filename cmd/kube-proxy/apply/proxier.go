@@ -4,6 +4,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -158,15 +159,16 @@ func (p *Proxier) start(ctx context.Context, changes map[types.NamespacedName][]
 // commit notes what the kernel has now and forgets the flows of before. What cannot be forgotten now is tried with the
 // next call.
 func (p *Proxier) commit(changes map[types.NamespacedName][]desired.ServicePort) error {
-	nodeIPs := p.config.Settings.NodePortIPs
+	nodeIPs, changed := p.config.Settings.NodePortIPs, Flows{}
 	for key, ports := range changes {
-		p.stale.add(stale(flowsOf(p.committed[key], nodeIPs), flowsOf(ports, nodeIPs)))
+		changed.add(stale(flowsOf(p.committed[key], nodeIPs), flowsOf(ports, nodeIPs)))
 		if len(ports) == 0 {
 			delete(p.committed, key)
 		} else {
 			p.committed[key] = ports
 		}
 	}
+	maps.Copy(p.stale, changed)
 	if p.config.Synced != nil {
 		p.config.Synced(changes)
 	}

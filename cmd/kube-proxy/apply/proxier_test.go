@@ -148,6 +148,11 @@ func TestFlowsAreForgottenLater(t *testing.T) {
 	if _, err := p.Sync(t.Context()); err == nil || !strings.Contains(err.Error(), "dump interrupted") {
 		t.Fatalf("error %v", err)
 	}
+	kernel.flow(unix.IPPROTO_UDP, "10.96.0.10:53", "10.244.0.1:5353")
+	p.OnSlice(backends("10.244.0.2"))
+	if _, err := p.Sync(t.Context()); err == nil {
+		t.Fatal("the failure is not told again")
+	}
 	kernel.fails = nil
 	syncs(t, p)
 	if got := kernel.String(); got != "" {

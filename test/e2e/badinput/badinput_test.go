@@ -73,11 +73,16 @@ func withIdentity(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-// isolated is a command in network and mount namespaces of its own; before is a shell script that runs there first.
+// namespaces of a command's own: its mounts and links are not the machine's, and what it started ends with it.
+func namespaces() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+}
+
+// isolated is a command in namespaces of its own; before is a shell script that runs there first.
 func isolated(ctx context.Context, before, program string, args ...string) *exec.Cmd {
 	script := "ip link set lo up; " + before + "\nexec \"$@\""
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", script, "sh", filepath.Join(root(), "bin", program)}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = namespaces()
 	return cmd
 }
 

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -101,7 +100,7 @@ exit $code`
 			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", script, "sh", filepath.Join(root(), "bin/kubeadm")}, tt.args...)...)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+			cmd.SysProcAttr = namespaces()
 			var out, errOut bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &errOut
 			_ = cmd.Run() // the exit code is looked at

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -24,9 +25,9 @@ type Builder struct {
 
 // Build builds the programs and tools named, or all programs when names is empty.
 func (b Builder) Build(ctx context.Context, names ...string) error {
-	wanted := All
-	if len(names) > 0 {
-		wanted = slices.DeleteFunc(slices.Concat(All, Tools), func(bin Binary) bool { return !slices.Contains(names, bin.Name) })
+	wanted, err := choose(names)
+	if err != nil {
+		return err
 	}
 	for _, bin := range wanted {
 		if err := b.build(ctx, bin); err != nil {
@@ -34,6 +35,23 @@ func (b Builder) Build(ctx context.Context, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// choose gives the programs and tools named, or all programs.
+func choose(names []string) ([]Binary, error) {
+	if len(names) == 0 {
+		return All, nil
+	}
+	var chosen []Binary
+	for _, name := range names {
+		known := slices.Concat(All, Tools)
+		i := slices.IndexFunc(known, func(bin Binary) bool { return bin.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("unknown program %q: build/binaries/table.go lists them", name)
+		}
+		chosen = append(chosen, known[i])
+	}
+	return chosen, nil
 }
 
 // Path is where the program name lies once built.
@@ -92,10 +110,10 @@ func environment(bin Binary) []string {
 }
 
 // fingerprint hashes what a program is built from: its module's files, those of the modules that its go.mod
-// replaces by folders of this repository, and its build arguments.
+// replaces by folders of this repository, its build arguments and the toolchain, which also built this program.
 func (b Builder) fingerprint(bin Binary) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, strings.Join(b.arguments(bin), " "))
+	fmt.Fprintln(h, runtime.Version(), strings.Join(b.arguments(bin), " "))
 	dirs := []string{bin.Module}
 	mod, err := os.ReadFile(filepath.Join(b.Root, bin.Module, "go.mod"))
 	if err != nil {

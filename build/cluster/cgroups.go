@@ -74,6 +74,45 @@ func (c Config) enterCgroups(node string, pid int) error {
 	return nil
 }
 
+// endStrays kills every process in the cgroups of the node, or of the whole cluster when node is empty.
+func (c Config) endStrays(node string) error {
+	names, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, h := range names {
+		err := filepath.WalkDir(filepath.Join(cgroupRoot, h, "pilotis", c.Name, node), func(path string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+				return nil
+			}
+			if err != nil || d.Name() != "cgroup.procs" {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EOPNOTSUPP) { // gone, or threaded
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			for _, field := range strings.Fields(string(data)) {
+				pid, err := strconv.Atoi(field)
+				if err != nil || pid <= 0 { // 0 is a process outside our PID namespace
+					continue
+				}
+				if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+					return fmt.Errorf("ending process %d: %w", pid, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // delegate enables every controller that the v2 cgroup at path has for its children.
 func delegate(path string) error {
 	available, err := os.ReadFile(filepath.Join(path, "cgroup.controllers"))

@@ -23,7 +23,7 @@ func (c Config) Down(ctx context.Context, out io.Writer) error {
 	}
 	c = s.Config.at(c)
 	p := &progress{out: out, start: time.Now()}
-	if err := p.step("processes", "", func() error { return s.endProcesses(ctx) }); err != nil {
+	if err := p.step("processes", "", func() error { s.Config = c; return s.endProcesses(ctx) }); err != nil {
 		return err
 	}
 	if err := p.step("networks", "", func() error {
@@ -40,7 +40,7 @@ func (c Config) Down(ctx context.Context, out io.Writer) error {
 	}
 	if err := p.step("files", "", func() error {
 		if !c.othersStand() {
-			if err := s.restoreSysctls(); err != nil {
+			if err := c.sysctls().restore(); err != nil {
 				return err
 			}
 		}
@@ -74,6 +74,10 @@ func (s *state) endProcesses(ctx context.Context) error {
 		if err := p.kill(); err != nil {
 			return err
 		}
+	}
+	// A tool that was killed may have started what it did not note; everything in the cluster's cgroups is the cluster's.
+	if err := s.Config.endStrays(""); err != nil {
+		return err
 	}
 	return eventually(ctx, 30*time.Second, "processes end", func(context.Context) error {
 		for name, p := range s.Processes {

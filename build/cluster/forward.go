@@ -67,6 +67,10 @@ func (c Config) Forward(ctx context.Context, port int) error {
 	if err != nil {
 		return err
 	}
+	// In a cgroup of the cluster it is found by Down, even if the tool that started it was killed.
+	if err := c.enterCgroups("forward", os.Getpid()); err != nil {
+		return err
+	}
 	first := s.Config.NodeList()[0]
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {

@@ -44,7 +44,7 @@ func (c Config) mountNode(n Node) error {
 
 func mount(source, target, kind string, flags uintptr, options string) error {
 	if err := unix.Mount(source, target, kind, flags, options); err != nil {
-		return fmt.Errorf("mounting %s at %s: %w", kind, target, err)
+		return fmt.Errorf("mounting %s at %s: %w%s", kind, target, err, missingModule(err, kind))
 	}
 	return nil
 }
@@ -83,11 +83,12 @@ type hierarchy struct{ dir, kind, options string }
 // v2 machine.
 func machineHierarchies() ([]hierarchy, error) {
 	data, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil, err
-	}
+	return mountedHierarchies(string(data)), err
+}
+
+func mountedHierarchies(mountinfo string) []hierarchy {
 	var found []hierarchy
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(mountinfo) {
 		left, right, ok := strings.Cut(line, " - ")
 		fields, super := strings.Fields(left), strings.Fields(right)
 		if !ok || len(fields) < 5 || len(super) < 3 {
@@ -104,7 +105,7 @@ func machineHierarchies() ([]hierarchy, error) {
 			found = append(found, hierarchy{dir, "cgroup", v1Options(super[2])})
 		}
 	}
-	return found, nil
+	return found
 }
 
 // v1Options keeps of a v1 hierarchy's mount options what names it: controllers, or name= of a bare one.

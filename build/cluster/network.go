@@ -38,7 +38,8 @@ func inNamespace(name string, f func() error) error {
 // createNamespace makes a named network namespace with its loopback up, or takes one that exists.
 func createNamespace(name string) error {
 	if ns, err := netns.GetFromName(name); err == nil {
-		return ns.Close()
+		ns.Close()
+		return inNamespace(name, func() error { return linkUp("lo") })
 	}
 	result := make(chan error, 1)
 	go func() {
@@ -73,14 +74,15 @@ func (c Config) createSwitch() error {
 		return err
 	}
 	return inNamespace(ns, func() error {
-		if _, err := netlink.LinkByName("br0"); err == nil {
-			return nil
-		}
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
-		if err := netlink.LinkAdd(bridge); err != nil {
-			return fmt.Errorf("creating the switch: %w", err)
+		if err := netlink.LinkAdd(bridge); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("creating the switch: %w%s", err, missingModule(err, "bridge"))
 		}
-		if err := addAddress(bridge, switchAddress); err != nil {
+		made, err := netlink.LinkByName("br0")
+		if err != nil {
+			return err
+		}
+		if err := addAddress(made, switchAddress); err != nil {
 			return err
 		}
 		for _, f := range []string{"ip_forward", "conf/all/forwarding"} {
@@ -88,7 +90,7 @@ func (c Config) createSwitch() error {
 				return err
 			}
 		}
-		return netlink.LinkSetUp(bridge)
+		return netlink.LinkSetUp(made)
 	})
 }
 
@@ -100,8 +102,8 @@ func (c Config) connect(n Node) error {
 	}
 	port := fmt.Sprintf("port%d", n.Index)
 	err := inNamespace(sw, func() error {
-		if _, err := netlink.LinkByName(port); err == nil {
-			return nil
+		if link, err := netlink.LinkByName(port); err == nil {
+			return netlink.LinkSetUp(link)
 		}
 		target, err := netns.GetFromName(ns)
 		if err != nil {
@@ -115,7 +117,7 @@ func (c Config) connect(n Node) error {
 		veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: port, MasterIndex: bridge.Attrs().Index},
 			PeerName: "eth0", PeerNamespace: netlink.NsFd(int(target))}
 		if err := netlink.LinkAdd(veth); err != nil {
-			return fmt.Errorf("plugging node %s into the switch: %w", n.Name, err)
+			return fmt.Errorf("plugging node %s into the switch: %w%s", n.Name, err, missingModule(err, "veth"))
 		}
 		return netlink.LinkSetUp(veth)
 	})
@@ -129,9 +131,6 @@ func configureUplink(n Node) error {
 	eth0, err := netlink.LinkByName("eth0")
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
-	}
-	if addrs, err := netlink.AddrList(eth0, netlink.FAMILY_V4); err == nil && len(addrs) > 0 {
-		return nil
 	}
 	if err := addAddress(eth0, n.Address); err != nil {
 		return err

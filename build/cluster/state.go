@@ -9,17 +9,27 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
 // state is what a cluster must remember to be found again and to be taken down whole.
 type state struct {
+	mu        sync.Mutex
 	Config    Config
 	APIPort   int
 	Token     string
 	Processes map[string]process // a node's init by the node's name, and "forward"
-	Sysctls   map[string]string  // machine-wide settings that were raised, with their values before
+	Setup     map[string]setup   // how far kubeadm came, by the node's name
 }
+
+// setup is how far kubeadm came on a node. One that it began and did not finish is made anew by the next Up.
+type setup string
+
+const (
+	setupBegun setup = "begun"
+	setupDone  setup = "done"
+)
 
 // process is a PID together with its start time, so that a PID used anew is not mistaken for it.
 type process struct {
@@ -49,6 +59,12 @@ func (c Config) load() (*state, error) {
 	if err := json.Unmarshal(data, s); err != nil {
 		return nil, fmt.Errorf("reading %s: %w; make down CLUSTER=%s removes the cluster", c.stateFile(), err, c.Name)
 	}
+	if s.Processes == nil {
+		s.Processes = map[string]process{}
+	}
+	if s.Setup == nil {
+		s.Setup = map[string]setup{}
+	}
 	return s, nil
 }
 
@@ -57,14 +73,26 @@ func (s *state) save() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.Config.dir(), 0o700); err != nil {
+	return writeFile(s.Config.stateFile(), data)
+}
+
+// mark notes how far kubeadm came on the node; nodes join at once.
+func (s *state) mark(n Node, how setup) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Setup[n.Name] = how
+	return s.save()
+}
+
+// writeFile replaces the file whole, so that a tool that is killed leaves the old one or the new one.
+func writeFile(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	tmp := s.Config.stateFile() + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(tmp, s.Config.stateFile())
+	return os.Rename(path+".new", path)
 }
 
 // identify notes the start time of a process that runs now.

@@ -40,8 +40,8 @@ func (c Config) Up(ctx context.Context, out io.Writer) error {
 	if err := p.step("switch and nodes", c.nodeDir("NODE")+"/init.log", func() error { return c.startNodes(s, nodes) }); err != nil {
 		return err
 	}
-	if err := p.step("container runtimes", c.nodeLog("NODE", "containerd"), func() error {
-		return each(ctx, nodes, c.awaitRuntime)
+	if err := p.step("container runtimes", c.nodeDir("NODE")+"/init.log and "+c.nodeLog("NODE", "containerd"), func() error {
+		return each(ctx, nodes, func(ctx context.Context, n Node) error { return c.awaitRuntime(ctx, s, n) })
 	}); err != nil {
 		return err
 	}
@@ -88,28 +88,34 @@ func (c Config) newState() (*state, error) {
 		return nil, err
 	}
 	token := hex.EncodeToString(random[:])
-	s := &state{Config: c, APIPort: port, Token: token[:6] + "." + token[6:22], Processes: map[string]process{}, Sysctls: map[string]string{}}
+	s := &state{Config: c, APIPort: port, Token: token[:6] + "." + token[6:22], Processes: map[string]process{}, Setup: map[string]setup{}}
 	return s, s.save()
 }
 
 // startNodes makes the network and the nodes that do not run.
 func (c Config) startNodes(s *state, nodes []Node) error {
-	if err := s.raiseSysctls(); err != nil {
+	if err := c.sysctls().raise(); err != nil {
 		return err
 	}
 	if err := c.createSwitch(); err != nil {
 		return err
 	}
+	if err := checkNftables(c.namespace(switchNamespace)); err != nil {
+		return err
+	}
 	for _, n := range nodes {
+		if err := c.clearHalfDone(s, n); err != nil {
+			return atNode(n, err)
+		}
 		if s.Processes[n.Name].alive() {
 			continue
 		}
 		if err := c.connect(n); err != nil {
-			return err
+			return atNode(n, err)
 		}
 		proc, err := c.spawn(n)
 		if err != nil {
-			return err
+			return atNode(n, err)
 		}
 		s.Processes[n.Name] = proc
 		if err := s.save(); err != nil {
@@ -119,8 +125,39 @@ func (c Config) startNodes(s *state, nodes []Node) error {
 	return nil
 }
 
-func (c Config) awaitRuntime(ctx context.Context, n Node) error {
+// clearHalfDone ends what a tool that was killed left of the node: an init that it did not note, and a node on which
+// kubeadm was begun and not finished, which is made anew.
+func (c Config) clearHalfDone(s *state, n Node) error {
+	half := s.Setup[n.Name] == setupBegun
+	if !half && s.Processes[n.Name].alive() {
+		return nil
+	}
+	if err := s.Processes[n.Name].kill(); err != nil {
+		return err
+	}
+	if err := c.endStrays(n.Name); err != nil {
+		return err
+	}
+	if !half {
+		return nil
+	}
+	for deadline := time.Now().Add(30 * time.Second); s.Processes[n.Name].alive(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("process %d of the half-made node does not end", s.Processes[n.Name].PID)
+		}
+	}
+	if err := os.RemoveAll(c.nodeDir(n.Name)); err != nil {
+		return err
+	}
+	delete(s.Setup, n.Name)
+	return s.save()
+}
+
+func (c Config) awaitRuntime(ctx context.Context, s *state, n Node) error {
 	return eventually(ctx, c.Wait, "containerd of node "+n.Name+" is ready", func(ctx context.Context) error {
+		if !s.Processes[n.Name].alive() {
+			return fatal(fmt.Errorf("its init ended: %s", tail(filepath.Join(c.nodeDir(n.Name), "init.log"))))
+		}
 		_, err := c.run(ctx, n, "test", "-e", runtimeReady)
 		return err
 	})
@@ -172,24 +209,40 @@ func (c Config) importArchive(ctx context.Context, n Node, archive string) error
 }
 
 func (c Config) initialise(ctx context.Context, s *state, n Node) error {
-	if _, err := os.Stat(c.Kubeconfig()); err == nil {
+	if s.Setup[n.Name] == setupDone {
 		return nil
+	}
+	if err := s.mark(n, setupBegun); err != nil {
+		return err
 	}
 	if err := c.kubeadm(ctx, n, c.initConfiguration(s, n), "init"); err != nil {
 		return err
 	}
-	return c.writeKubeconfig(s, n)
+	if err := c.writeKubeconfig(s, n); err != nil {
+		return err
+	}
+	return s.mark(n, setupDone)
 }
 
 func (c Config) join(ctx context.Context, s *state, n Node) error {
-	if _, err := c.run(ctx, n, "test", "-e", "/etc/kubernetes/kubelet.conf"); err == nil {
+	if s.Setup[n.Name] == setupDone {
 		return nil
+	}
+	if err := s.mark(n, setupBegun); err != nil {
+		return err
+	}
+	// A join that was broken off may have left its Node object, which kubeadm takes for another machine's.
+	if _, err := c.kubectl(ctx, "delete", "node", n.Name, "--ignore-not-found"); err != nil {
+		return err
 	}
 	config, err := c.joinConfiguration(s, n)
 	if err != nil {
 		return err
 	}
-	return c.kubeadm(ctx, n, config, "join")
+	if err := c.kubeadm(ctx, n, config, "join"); err != nil {
+		return err
+	}
+	return s.mark(n, setupDone)
 }
 
 // kubeadm runs a kubeadm command inside the node with the configuration given, its output in the node's kubeadm.log.
@@ -213,18 +266,19 @@ func (c Config) kubeadm(ctx context.Context, n Node, config, verb string) error 
 	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("kubeadm %s on node %s: %w\n%s", verb, n.Name, err, tail(log.Name(), 15))
+		return fmt.Errorf("kubeadm %s: %w: %s", verb, err, tail(log.Name()))
 	}
 	return nil
 }
 
-func tail(path string, lines int) string {
+// tail is the last line of a log, which tells why its program gave up.
+func tail(path string) string {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
-	all := strings.Split(strings.TrimRight(string(data), "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	all := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return all[len(all)-1]
 }
 
 // awaitNodes waits until every node is Ready.

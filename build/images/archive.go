@@ -34,6 +34,11 @@ func (b Builder) Path(image Image) string {
 
 // Build writes the archives of the images named, or all. An archive whose contents did not change is left alone.
 func (b Builder) Build(names ...string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(All, func(i Image) bool { return i.Name == name }) {
+			return fmt.Errorf("unknown image %q: build/images/table.go lists them", name)
+		}
+	}
 	for _, image := range All {
 		if len(names) > 0 && !slices.Contains(names, image.Name) {
 			continue

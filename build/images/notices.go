@@ -24,21 +24,29 @@ func (b Builder) notices(image Image) ([]file, error) {
 			return nil, err
 		}
 		for _, dep := range info.Deps {
-			if dep.Replace != nil || seen[dep.Path] {
+			if dep.Replace != nil {
+				dep = dep.Replace
+			}
+			if seen[dep.Path] || strings.HasPrefix(dep.Path, ".") { // a folder of this repository
 				continue
 			}
 			seen[dep.Path] = true
 			dir := filepath.Join(strings.TrimSpace(string(cache)), escape(dep.Path)+"@"+escape(dep.Version))
-			files = append(files, licenceFiles(dir, dep.Path)...)
+			found, err := licenceFiles(dir, dep.Path)
+			if err != nil {
+				return nil, fmt.Errorf("licences of %s: %w", name, err)
+			}
+			files = append(files, found...)
 		}
 	}
 	return files, nil
 }
 
-func licenceFiles(dir, module string) []file {
+// licenceFiles gives those of the module unpacked at dir; there must be one.
+func licenceFiles(dir, module string) ([]file, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil // a module of this repository, or one that was built elsewhere
+		return nil, fmt.Errorf("module %s is not in the module cache (make clean build fetches it again): %w", module, err)
 	}
 	var files []file
 	for _, e := range entries {
@@ -47,7 +55,10 @@ func licenceFiles(dir, module string) []file {
 			files = append(files, file{path: "usr/share/licenses/" + module + "/" + e.Name(), mode: 0o644, source: filepath.Join(dir, e.Name())})
 		}
 	}
-	return files
+	if len(files) == 0 {
+		return nil, fmt.Errorf("module %s has no licence file in %s", module, dir)
+	}
+	return files, nil
 }
 
 // escape is the module cache's spelling of upper-case letters.

@@ -2,7 +2,7 @@
 # Brings a cluster of its own up, runs test/e2e against it, takes it down and proves that nothing of it is left.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-export CLUSTER=${CLUSTER:-e2e}
+export CLUSTER=${CLUSTER:-e2e-$$}
 (cd build && GOWORK=off go run ./cmd/build binaries helm) || exit 1
 before=$(build/machine-state.sh | sort)
 bin/cluster up --name="$CLUSTER" --nodes="${NODES:-2}" || exit 1

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // time zones of CronJobs, in images without zoneinfo too
 
 	"pilotis.dev/cmd/kube-apiserver/server"
 	"pilotis.dev/pkg/daemon"

@@ -65,6 +65,8 @@ func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiser
 		c.authn.OpenID.Install(s.Handler.NonGoRestfulMux)
 	}
 	installDocuments(s, c.generic.OpenAPIConfig, c.generic.OpenAPIV3Config)
+	// The large groups are installed. What needs the definitions later makes them again, and lets go of them.
+	c.generic.OpenAPIV3Config.Definitions = nil
 	service, err := c.kubernetesService()
 	if err != nil {
 		return nil, err

@@ -31,6 +31,8 @@ import (
 	"k8s.io/client-go/rest"
 	aggregatorapiserver "k8s.io/kube-aggregator/pkg/apiserver"
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
+	"k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/common/restfuladapter"
 
 	"pilotis.dev/cmd/kube-apiserver/auth"
 	"pilotis.dev/cmd/kube-apiserver/auth/noredirect"
@@ -143,10 +145,22 @@ func (c *config) serving() {
 	g.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	g.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
 	g.OpenAPIConfig.Info.Title, g.OpenAPIV3Config.Info.Title = "Kubernetes", "Kubernetes"
+	// Without these, the builders put in their own, which hold the whole of the first document for ever.
+	g.OpenAPIConfig.GetOperationIDAndTagsFromRoute = operationOf
+	g.OpenAPIV3Config.GetOperationIDAndTagsFromRoute = operationOf
 	// One manager for the whole chain: clients ask for all groups at once.
 	g.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	g.LongRunningFunc = filters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
+}
+
+// operationOf names the operation of a route in the documents.
+func operationOf(route common.Route) (id string, tags []string, err error) {
+	adapter, ok := route.(*restfuladapter.RouteAdapter)
+	if !ok {
+		return "", nil, fmt.Errorf("route %s %s is a %T, not one of go-restful", route.Method(), route.Path(), route)
+	}
+	return openapinamer.GetOperationIDAndTags(adapter.Route)
 }
 
 // webhookInitializer lets admission plugins call webhooks.

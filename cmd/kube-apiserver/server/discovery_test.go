@@ -72,8 +72,31 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 			continue
 		}
+		if operation := `"operationId":"list`; !contains(body, operation) {
+			t.Errorf("%s: no %s: clients generated from it would lose their names", path, operation)
+		}
 		if !json.Valid(body) || !contains(body, want) || contains(body, "__internal") {
 			t.Errorf("%s: %d bytes, valid %v, has %s %v, shows __internal %v", path, len(body), json.Valid(body), want, contains(body, want), contains(body, "__internal"))
+		}
+	}
+}
+
+// Who uses a deprecated kind is told what to use instead; nobody else is told anything.
+func TestDeprecationWarnings(t *testing.T) {
+	s := serve(t)
+	for path, want := range map[string]string{
+		"/api/v1/componentstatuses":                       "v1 ComponentStatus is deprecated in v1.19+",
+		"/api/v1/endpoints":                               "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+		"/api/v1/namespaces/default/endpoints/kubernetes": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+		"/api/v1/pods":                                    "",
+		"/apis/discovery.k8s.io/v1/endpointslices":        "",
+	} {
+		var got []string
+		for _, w := range s.client.Discovery().RESTClient().Get().AbsPath(path).Do(t.Context()).Warnings() {
+			got = append(got, w.Text)
+		}
+		if strings.Join(got, "; and ") != want {
+			t.Errorf("%s: warnings %q, want %q", path, got, want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,9 +41,14 @@ type documents struct {
 	v3        *common.OpenAPIV3Config
 	hash      string // names this build and its API; clients keep a document as long as its hash stays
 
-	mu   sync.Mutex
-	kept map[string][]byte // gzip by path and form
+	mu     sync.Mutex
+	kept   map[string][]byte // gzip by path and form
+	settle *time.Timer       // gives back the memory of building
 }
+
+// documentGarbage is when nobody works on a document that was built: the aggregator reads it, merges it and encodes it
+// anew, which takes a multiple of its size.
+const documentGarbage = 10 * time.Second
 
 const (
 	v2Path = "/openapi/v2"
@@ -249,6 +255,7 @@ func (d *documents) keep(key string, build func() ([]byte, error)) ([]byte, erro
 	if zipped, ok := d.kept[key]; ok {
 		return zipped, nil
 	}
+	defer d.settleLater()
 	text, err := build()
 	if err != nil {
 		return nil, err
@@ -263,4 +270,13 @@ func (d *documents) keep(key string, build func() ([]byte, error)) ([]byte, erro
 	}
 	d.kept[key] = bytes.Clone(out.Bytes())
 	return d.kept[key], nil
+}
+
+// settleLater returns to the system what building took, once for all documents that are asked for together.
+func (d *documents) settleLater() {
+	if d.settle == nil {
+		d.settle = time.AfterFunc(documentGarbage, debug.FreeOSMemory)
+		return
+	}
+	d.settle.Reset(documentGarbage)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	_ "time/tzdata" // time zones of CronJobs, on machines without zoneinfo too
 
 	"github.com/spf13/pflag"
 

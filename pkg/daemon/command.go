@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -69,6 +70,8 @@ func Command(d Daemon) *cobra.Command {
 			cliflag.PrintFlags(cmd.Flags())
 			ctx, stop := SignalContext()
 			defer stop()
+			settle := time.AfterFunc(startIsOver, releaseStart)
+			defer settle.Stop()
 			logger := klog.LoggerWithName(klog.Background(), d.Name)
 			return d.Run(klog.NewContext(ctx, logger))
 		},

@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,10 +38,6 @@ func Command() *cobra.Command {
 	})
 }
 
-// startGarbage is when the start is over: building the API leaves twice as much garbage as is kept, which would stay
-// with the process until it is needed again.
-const startGarbage = 15 * time.Second
-
 // Run serves until ctx ends and then drains.
 func Run(ctx context.Context, o *Options) error {
 	chain, err := New(ctx, o)
@@ -54,7 +48,5 @@ func Run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return fmt.Errorf("preparing the API: %w", err)
 	}
-	settle := time.AfterFunc(startGarbage, debug.FreeOSMemory)
-	defer settle.Stop()
 	return prepared.Run(ctx)
 }

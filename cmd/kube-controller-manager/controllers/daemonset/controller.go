@@ -110,23 +110,7 @@ func (c *controller) ofPod(obj any) []reconcile.Key {
 	if !ok {
 		return nil
 	}
-	if ref := metav1.GetControllerOfNoCopy(pod); ref != nil {
-		if ref.Kind != "DaemonSet" {
-			return nil
-		}
-		return []reconcile.Key{{Namespace: pod.Namespace, Name: ref.Name}}
-	}
-	all, err := c.sets.DaemonSets(pod.Namespace).List(labels.Everything())
-	if err != nil {
-		return nil
-	}
-	var keys []reconcile.Key
-	for _, ds := range all {
-		if selector, err := metav1.LabelSelectorAsSelector(ds.Spec.Selector); err == nil && !selector.Empty() && selector.Matches(labels.Set(pod.Labels)) {
-			keys = append(keys, reconcile.KeyOf(ds))
-		}
-	}
-	return keys
+	return ownership.Keys(pod, "apps/v1", "DaemonSet", c.sets.DaemonSets(pod.Namespace).List, func(ds *appsv1.DaemonSet) *metav1.LabelSelector { return ds.Spec.Selector })
 }
 
 // Reconcile observes the set, its pods, revisions and the nodes, plans a step and takes it.

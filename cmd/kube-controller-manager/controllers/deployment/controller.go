@@ -72,23 +72,7 @@ func (c *controller) ofSet(obj any) []reconcile.Key {
 	if !ok {
 		return nil
 	}
-	if ref := metav1.GetControllerOfNoCopy(rs); ref != nil {
-		if ref.Kind != "Deployment" {
-			return nil
-		}
-		return []reconcile.Key{{Namespace: rs.Namespace, Name: ref.Name}}
-	}
-	all, err := c.deployments.Deployments(rs.Namespace).List(labels.Everything())
-	if err != nil {
-		return nil
-	}
-	var keys []reconcile.Key
-	for _, d := range all {
-		if selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector); err == nil && !selector.Empty() && selector.Matches(labels.Set(rs.Labels)) {
-			keys = append(keys, reconcile.KeyOf(d))
-		}
-	}
-	return keys
+	return ownership.Keys(rs, "apps/v1", "Deployment", c.deployments.Deployments(rs.Namespace).List, func(d *appsv1.Deployment) *metav1.LabelSelector { return d.Spec.Selector })
 }
 
 // ofPod matters to the strategy Recreate, which waits for the end of old pods.

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	batchinformers "k8s.io/client-go/informers/batch/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -84,23 +83,7 @@ func (c *Controller) ofPod(obj any) []reconcile.Key {
 	if !ok {
 		return nil
 	}
-	if ref := metav1.GetControllerOfNoCopy(pod); ref != nil {
-		if ref.Kind != "Job" {
-			return nil
-		}
-		return []reconcile.Key{{Namespace: pod.Namespace, Name: ref.Name}}
-	}
-	all, err := c.jobs.Jobs(pod.Namespace).List(labels.Everything())
-	if err != nil {
-		return nil
-	}
-	var keys []reconcile.Key
-	for _, job := range all {
-		if selector, err := metav1.LabelSelectorAsSelector(job.Spec.Selector); err == nil && !selector.Empty() && selector.Matches(labels.Set(pod.Labels)) {
-			keys = append(keys, reconcile.KeyOf(job))
-		}
-	}
-	return keys
+	return ownership.Keys(pod, "batch/v1", "Job", c.jobs.Jobs(pod.Namespace).List, func(job *batchv1.Job) *metav1.LabelSelector { return job.Spec.Selector })
 }
 
 // Reconcile observes the Job and its pods, plans a step and takes it.

@@ -17,7 +17,7 @@ MODULES     := $(shell sed -n 's/^\t\.\///p' go.work)
 TEST_MODULES := $(filter-out test/%,$(MODULES))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e test-vm bench clean
+.PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e conformance test-vm bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -74,6 +74,9 @@ test-unit: ## unit tests of every module
 
 test-e2e: images ## the behaviour suite on a real two-node cluster
 	@build/test-e2e.sh
+
+conformance: images ## docs/conformance.md anew: each behaviour, its test, and whether it holds
+	@E2E_PACKAGES=./conformance E2E_ARGS=-update build/test-e2e.sh
 
 test-vm: images ## kubeadm under systemd, and make up, on a machine with cgroup v2 alone (emulated, slow)
 	@test/vm/run.sh host cluster

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Brings a cluster of its own up, runs test/e2e against it, takes it down and proves that nothing of it is left.
+# Brings a cluster of its own up, runs test/e2e (E2E_PACKAGES, E2E_FLAGS for go test, E2E_ARGS for the tests) against it, takes it down and proves that nothing of it is left.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export CLUSTER=${CLUSTER:-e2e-$$}
 (cd build && GOWORK=off go run ./cmd/build binaries helm) || exit 1
 before=$(build/machine-state.sh | sort)
 bin/cluster up --name="$CLUSTER" --nodes="${NODES:-2}" || exit 1
-(cd test/e2e && PILOTIS_ROOT=$PWD/../.. KUBECONFIG=$(../../bin/cluster kubeconfig --name="$CLUSTER") GOWORK=off go test -count=1 -timeout=30m ${E2E_FLAGS:-} ./...)
+(cd test/e2e && PILOTIS_ROOT=$PWD/../.. KUBECONFIG=$(../../bin/cluster kubeconfig --name="$CLUSTER") GOWORK=off \
+	go test -count=1 -p=1 -parallel=8 -timeout=30m ${E2E_FLAGS:-} ${E2E_PACKAGES:-./...} -args ${E2E_ARGS:-})
 result=$?
 if [ $result -ne 0 ] && [ -n "${KEEP:-}" ]; then
 	echo "The cluster is kept: make down CLUSTER=$CLUSTER removes it." >&2

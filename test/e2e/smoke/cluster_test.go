@@ -11,10 +11,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pilotis.dev/test/e2e/testimage"
 )
 
 // image is loaded into every node before the first test.
-const image = "pilotis.dev/test/busybox:1"
+const image = testimage.Name
 
 // programDir holds the programs of the image, for use from outside of pods.
 var programDir string
@@ -31,10 +33,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "smoke-")
 	if err == nil {
-		archive := filepath.Join(dir, "busybox.tar")
-		if err = writeImage(archive, image); err == nil {
-			_, err = run(context.Background(), "", "bin/cluster", "load", "--name="+clusterName(), "--image="+archive)
-		}
+		err = testimage.Load(root(), clusterName(), dir)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "loading the test image:", err)

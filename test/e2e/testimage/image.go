@@ -1,4 +1,5 @@
-package smoke
+// Package testimage makes the image that the pods of the tests run: busybox and this module's programs.
+package testimage
 
 import (
 	"archive/tar"
@@ -18,8 +19,24 @@ var applets = []string{"sh", "ls", "cat", "wget", "nc", "sleep", "echo", "nslook
 // programs are the commands of this module that the image holds in /bin.
 var programs = []string{"testserver", "witness"}
 
-// writeImage writes an image archive (the format of docker save) with the machine's static busybox and programs.
-func writeImage(path, name string) error {
+// Name is the image's name in the nodes.
+const Name = "pilotis.dev/test/busybox:1"
+
+// Load writes the image to dir, beside the programs that it holds, and imports it into every node of the cluster.
+// root is the repository's.
+func Load(root, cluster, dir string) error {
+	archive := filepath.Join(dir, "busybox.tar")
+	if err := write(archive, Name); err != nil {
+		return err
+	}
+	if out, err := exec.Command(filepath.Join(root, "bin/cluster"), "load", "--name="+cluster, "--image="+archive).CombinedOutput(); err != nil {
+		return fmt.Errorf("loading the test image: %w: %s", err, out)
+	}
+	return nil
+}
+
+// write writes an image archive (the format of docker save) with the machine's static busybox and programs.
+func write(path, name string) error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		return fmt.Errorf("busybox-static is not installed (make deps): %w", err)

@@ -15,11 +15,12 @@ func run() int {
 	o := config.NewOptions()
 	flags := o.Flags()
 	return daemon.Main(daemon.Command(daemon.Daemon{
-		Name:     "kube-scheduler",
-		Short:    "Finds nodes for pods.",
-		Long:     "kube-scheduler watches for pods that have no node. For each it finds the nodes that can run it, rates them, and\nbinds the pod to the best. Pods that fit nowhere wait until something changes that may help, or displace pods of\nlower priority.",
-		Flags:    flags,
-		Complete: o.Complete,
+		Name:         "kube-scheduler",
+		Short:        "Finds nodes for pods.",
+		Long:         "kube-scheduler watches for pods that have no node. For each it finds the nodes that can run it, rates them, and\nbinds the pod to the best. Pods that fit nowhere wait until something changes that may help, or displace pods of\nlower priority.",
+		Flags:        flags,
+		FeatureGates: o.Features.Gate,
+		Complete:     o.Complete,
 		Run: func(ctx context.Context) error {
 			if o.WriteConfigTo != "" {
 				return nil

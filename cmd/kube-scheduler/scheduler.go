@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,7 @@ type scheduler struct {
 	writer      *bind.Writer
 	broadcaster events.EventBroadcaster
 	synced      atomic.Bool
+	leading     atomic.Bool
 	binding     chan struct{}
 }
 
@@ -89,18 +91,23 @@ func newScheduler(o *config.Options) (*scheduler, error) {
 		recorders[profile.Name] = s.broadcaster.NewRecorder(scheme.Scheme, profile.Name)
 	}
 	s.writer = &bind.Writer{Client: binds, Recorder: func(name string) events.EventRecorder { return recorders[name] },
-		Claims: s.informers.Core().V1().PersistentVolumeClaims().Lister(), VolumeTimeout: 10 * time.Minute}
+		Claims: s.informers.Core().V1().PersistentVolumeClaims().Lister()}
 	return s, nil
 }
 
 // serve answers health and metrics at once, and schedules while this instance leads.
 func (s *scheduler) serve(ctx context.Context, flags *cliflag.NamedFlagSets) error {
+	daemon.ApplyMetrics(s.options.Metrics)
+	if s.options.Serving.Profiling && s.options.ContentionProfiling {
+		runtime.SetBlockProfileRate(1)
+	}
 	election := daemon.NewElection(s.options.Election)
+	delayed := s.options.Config.DelayCacheUntilActive && s.options.Election.LeaderElect
 	stopped, err := s.options.Serving.Serve(ctx, daemon.Endpoint{
-		Name: "kube-scheduler", Flags: flags, Config: &s.options.Config, ConfigName: "kubescheduler.config.k8s.io",
+		Name: "kube-scheduler", Flags: flags, Version: s.options.Features.Version(), Config: &s.options.Config, ConfigName: "kubescheduler.config.k8s.io",
 		Live: []healthz.HealthChecker{election.Watchdog},
 		Ready: []healthz.HealthChecker{healthz.NamedCheck("informers", func(*http.Request) error {
-			if !s.synced.Load() {
+			if !s.synced.Load() && !(delayed && !s.leading.Load()) {
 				return errors.New("the lists of nodes and pods have not arrived yet")
 			}
 			return nil
@@ -113,20 +120,32 @@ func (s *scheduler) serve(ctx context.Context, flags *cliflag.NamedFlagSets) err
 		return err
 	}
 	go daemon.TellUnreachable(ctx, s.client.Discovery())
-	s.informers.Start(ctx.Done())
-	s.pods.Start(ctx.Done())
 	if err := s.broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
 		return err
 	}
 	defer s.broadcaster.Shutdown()
-	s.informers.WaitForCacheSync(ctx.Done())
-	s.pods.WaitForCacheSync(ctx.Done())
-	s.synced.Store(ctx.Err() == nil)
-	if err := election.LeaderElect(ctx, s.rest, s.run); err != nil {
+	if !delayed {
+		s.fillCache(ctx)
+	}
+	lead := func(ctx context.Context) error {
+		s.leading.Store(true)
+		s.fillCache(ctx)
+		return s.run(ctx)
+	}
+	if err := election.LeaderElect(ctx, s.rest, lead); err != nil {
 		return err
 	}
 	<-stopped
 	return nil
+}
+
+// fillCache starts the watches and returns once they have delivered everything that exists; further calls find that at once.
+func (s *scheduler) fillCache(ctx context.Context) {
+	s.informers.Start(ctx.Done())
+	s.pods.Start(ctx.Done())
+	s.informers.WaitForCacheSync(ctx.Done())
+	s.pods.WaitForCacheSync(ctx.Done())
+	s.synced.Store(ctx.Err() == nil)
 }
 
 // run schedules until ctx ends, and waits for the bindings under way.

@@ -23,6 +23,7 @@ import (
 	"k8s.io/apiserver/pkg/server/statusz"
 	"k8s.io/apiserver/pkg/util/compatibility"
 	cliflag "k8s.io/component-base/cli/flag"
+	basecompatibility "k8s.io/component-base/compatibility"
 	"k8s.io/component-base/configz"
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
@@ -85,6 +86,8 @@ type Endpoint struct {
 	ConfigName  string
 	Flags       *cliflag.NamedFlagSets
 	Extra       map[string]http.Handler // further exact paths, behind authorization
+	// Version is shown by /statusz; nil stands for the binary's own.
+	Version basecompatibility.EffectiveVersion
 }
 
 // Serve answers /healthz, /livez, /readyz, /metrics, /configz, /flagz, /statusz and /debug/pprof until ctx
@@ -168,7 +171,10 @@ func (o *ServingOptions) routes(e Endpoint) *mux.PathRecorderMux {
 	for path, h := range e.Extra {
 		m.Handle(path, h)
 	}
-	statusz.Install(m, e.Name, statusz.NewRegistry(compatibility.DefaultBuildEffectiveVersion(), statusz.WithListedPaths(m.ListedPaths())))
+	if e.Version == nil {
+		e.Version = compatibility.DefaultBuildEffectiveVersion()
+	}
+	statusz.Install(m, e.Name, statusz.NewRegistry(e.Version, statusz.WithListedPaths(m.ListedPaths())))
 	return m
 }
 

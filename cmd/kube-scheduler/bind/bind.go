@@ -30,8 +30,6 @@ type Writer struct {
 	Client   kubernetes.Interface
 	Recorder func(scheduler string) events.EventRecorder
 	Claims   corelisters.PersistentVolumeClaimLister
-	// VolumeTimeout bounds the wait for volumes to be bound or provisioned.
-	VolumeTimeout time.Duration
 }
 
 // Bind binds the pod to the node, its volumes first.
@@ -72,7 +70,7 @@ func (w *Writer) bindVolumes(ctx context.Context, d cycle.Decision) error {
 			return err
 		}
 	}
-	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, w.VolumeTimeout, true, func(context.Context) (bool, error) {
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, d.Volumes.Timeout, true, func(context.Context) (bool, error) {
 		return w.allBound(d)
 	})
 }

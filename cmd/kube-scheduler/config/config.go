@@ -9,10 +9,13 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	cliflag "k8s.io/component-base/cli/flag"
 	componentbaseconfig "k8s.io/component-base/config"
 	componentoptions "k8s.io/component-base/config/options"
+	"k8s.io/component-base/featuregate"
+	"k8s.io/component-base/metrics"
 	schedulerconfig "k8s.io/kube-scheduler/config/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
@@ -31,13 +34,20 @@ type Options struct {
 	Config           schedulerconfig.KubeSchedulerConfiguration
 	Election         componentbaseconfig.LeaderElectionConfiguration
 	Client           componentbaseconfig.ClientConnectionConfiguration
+	Metrics          *metrics.Options
+	Features         *daemon.Features
+	// ContentionProfiling is upstream's flag of the same name; its default is off here, since every wait for a lock pays for it.
+	ContentionProfiling bool
 
 	flags *cliflag.NamedFlagSets
 }
 
+// available are gates of features that this scheduler always has.
+var available = []featuregate.Feature{"NodeInclusionPolicyInPodTopologySpread", "SchedulerQueueingHints", "SidecarContainers"}
+
 // NewOptions has upstream's defaults.
 func NewOptions() *Options {
-	o := &Options{Serving: daemon.NewServingOptions(10259), MaxUnschedulable: 5 * time.Minute}
+	o := &Options{Serving: daemon.NewServingOptions(10259), MaxUnschedulable: 5 * time.Minute, Metrics: metrics.NewOptions(), Features: daemon.NewFeatures(available...)}
 	o.Election = componentbaseconfig.LeaderElectionConfiguration{
 		LeaderElect: true, ResourceLock: "leases", ResourceName: "kube-scheduler", ResourceNamespace: "kube-system",
 		LeaseDuration: metav1.Duration{Duration: 15 * time.Second}, RenewDeadline: metav1.Duration{Duration: 10 * time.Second}, RetryPeriod: metav1.Duration{Duration: 2 * time.Second},
@@ -58,26 +68,31 @@ func (o *Options) Flags() *cliflag.NamedFlagSets {
 	fs.Float32Var(&o.Client.QPS, "kube-api-qps", o.Client.QPS, "Requests a second to the API server.")
 	fs.Int32Var(&o.Client.Burst, "kube-api-burst", o.Client.Burst, "Requests to the API server above the rate, for a moment.")
 	fs.DurationVar(&o.MaxUnschedulable, "pod-max-in-unschedulable-pods-duration", o.MaxUnschedulable, "Try pods again that nothing woke for so long.")
+	fs.BoolVar(&o.ContentionProfiling, "contention-profiling", false, "Profile waits for locks under /debug/pprof/block, where --profiling is on.")
+	o.Features.AddFlags(fs)
 	componentoptions.BindLeaderElectionFlags(&o.Election, o.flags.FlagSet("leader election"))
 	o.Serving.AddFlags(o.flags)
+	o.Metrics.AddFlags(o.flags.FlagSet("metrics"))
 	return o.flags
 }
 
 // Complete reads the file, defaults and validates.
 func (o *Options) Complete() error {
+	if err := o.Features.Complete(); err != nil {
+		return err
+	}
 	if o.File != "" {
 		if err := o.read(); err != nil {
 			return fmt.Errorf("--config %s: %w", o.File, err)
 		}
 	}
 	setDefaults(&o.Config)
-	errs := validate(&o.Config)
-	all := o.Serving.Validate()
-	for _, e := range errs {
+	all := append(o.Serving.Validate(), o.Metrics.Validate()...)
+	for _, e := range validate(&o.Config) {
 		all = append(all, e)
 	}
 	if len(all) > 0 {
-		return all[0]
+		return utilerrors.NewAggregate(all)
 	}
 	if o.WriteConfigTo != "" {
 		data, err := yaml.Marshal(&o.Config)
@@ -106,11 +121,12 @@ func (o *Options) read() error {
 	c, le := o.Config.ClientConnection, o.Config.LeaderElection
 	fill(given, "kubeconfig", &o.Client.Kubeconfig, c.Kubeconfig)
 	fill(given, "kube-api-content-type", &o.Client.ContentType, c.ContentType)
+	fill(nil, "", &o.Client.AcceptContentTypes, c.AcceptContentTypes)
 	fill(given, "kube-api-qps", &o.Client.QPS, c.QPS)
 	fill(given, "kube-api-burst", &o.Client.Burst, c.Burst)
-	if le.LeaderElect != nil && !given["leader-elect"] {
-		o.Election.LeaderElect = *le.LeaderElect
-	}
+	fillPointer(given, "leader-elect", &o.Election.LeaderElect, le.LeaderElect)
+	fillPointer(given, "profiling", &o.Serving.Profiling, o.Config.EnableProfiling)
+	fillPointer(given, "contention-profiling", &o.ContentionProfiling, o.Config.EnableContentionProfiling)
 	fill(given, "leader-elect-resource-lock", &o.Election.ResourceLock, le.ResourceLock)
 	fill(given, "leader-elect-resource-name", &o.Election.ResourceName, le.ResourceName)
 	fill(given, "leader-elect-resource-namespace", &o.Election.ResourceNamespace, le.ResourceNamespace)
@@ -134,6 +150,12 @@ func fill[T comparable](given map[string]bool, flag string, to *T, value T) {
 	var zero T
 	if !given[flag] && value != zero {
 		*to = value
+	}
+}
+
+func fillPointer[T any](given map[string]bool, flag string, to, value *T) {
+	if !given[flag] && value != nil {
+		*to = *value
 	}
 }
 
@@ -172,7 +194,7 @@ func validate(c *schedulerconfig.KubeSchedulerConfiguration) field.ErrorList {
 		errs = append(errs, field.Invalid(field.NewPath("podMaxBackoffSeconds"), *c.PodMaxBackoffSeconds, "must be greater than or equal to PodInitialBackoffSeconds"))
 	}
 	if len(c.Extenders) > 0 {
-		errs = append(errs, field.Forbidden(field.NewPath("extenders"), "this scheduler takes no extenders: express the rule as a plugin's arguments"))
+		errs = append(errs, field.Forbidden(field.NewPath("extenders"), "this scheduler asks no extenders yet: remove them, or run a scheduler of your own under another spec.schedulerName"))
 	}
 	names := map[string]bool{}
 	for i, p := range c.Profiles {
@@ -184,6 +206,10 @@ func validate(c *schedulerconfig.KubeSchedulerConfiguration) field.ErrorList {
 			errs = append(errs, field.Duplicate(path, name))
 		}
 		names[name] = true
+		if n := p.PercentageOfNodesToScore; n != nil && (*n < 0 || *n > 100) {
+			errs = append(errs, field.Invalid(field.NewPath("profiles").Index(i).Child("percentageOfNodesToScore"), *n, "not in valid range [0-100]"))
+		}
+		errs = append(errs, validatePlugins(p.Plugins, field.NewPath("profiles").Index(i).Child("plugins"))...)
 	}
 	return errs
 }

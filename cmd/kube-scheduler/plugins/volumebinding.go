@@ -3,6 +3,7 @@ package plugins
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -23,7 +24,11 @@ const (
 
 // VolumeBinding keeps pods to the nodes that their volumes reach, and for claims that wait for a consumer finds
 // volumes to bind, or nodes that one can be provisioned for.
-type VolumeBinding struct{ Volumes }
+type VolumeBinding struct {
+	Volumes
+	// BindTimeout bounds the wait for the volumes of a pod to be bound or provisioned.
+	BindTimeout time.Duration
+}
 
 func (VolumeBinding) Name() string { return "VolumeBinding" }
 
@@ -32,6 +37,8 @@ func (VolumeBinding) Name() string { return "VolumeBinding" }
 type Binding struct {
 	Static    []StaticBinding
 	Provision []*v1.PersistentVolumeClaim
+	// Timeout bounds the wait for all of it.
+	Timeout time.Duration
 }
 
 // StaticBinding reserves a volume for a claim.
@@ -115,7 +122,7 @@ func (p VolumeBinding) find(claims []*v1.PersistentVolumeClaim, n *snapshot.Node
 	if err != nil {
 		return nil, err.Error()
 	}
-	b := &Binding{}
+	b := &Binding{Timeout: p.BindTimeout}
 	chosen := map[string]*v1.PersistentVolume{}
 	for _, claim := range claims {
 		pv, err := volume.FindMatchingVolume(claim, ofClass(all, claim), n.Node, chosen, true, true)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/server/statusz"
 	"k8s.io/apiserver/pkg/util/compatibility"
 	"k8s.io/component-base/configz"
+	basemetrics "k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 )
@@ -27,6 +28,9 @@ func (s *server) serveEndpoints(ctx context.Context) (stop func(), err error) {
 	health.Handle("/livez", s.status)
 	health.Handle("/readyz", s.status)
 
+	if c.ShowHiddenMetricsForVersion != "" {
+		basemetrics.SetShowHidden()
+	}
 	metrics := mux.NewPathRecorderMux("kube-proxy")
 	metrics.Handle("/metrics", legacyregistry.HandlerWithReset())
 	metrics.HandleFunc("/proxyMode", func(w http.ResponseWriter, _ *http.Request) {

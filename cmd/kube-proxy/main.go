@@ -16,12 +16,17 @@ func run() int {
 	o := config.NewOptions()
 	flags := o.Flags()
 	return daemon.Main(daemon.Command(daemon.Daemon{
-		Name:     "kube-proxy",
-		Short:    "Makes the addresses of Services work on this node.",
-		Long:     "kube-proxy watches Services and EndpointSlices and redirects packets to cluster IPs, node ports, external\nand load balancer addresses to the pods behind them, by rules in this node's kernel.",
-		Flags:    flags,
-		Complete: o.Complete,
+		Name:         "kube-proxy",
+		Short:        "Makes the addresses of Services work on this node.",
+		Long:         "kube-proxy watches Services and EndpointSlices and redirects packets to cluster IPs, node ports, external\nand load balancer addresses to the pods behind them, by rules in this node's kernel.",
+		Flags:        flags,
+		Logging:      &o.Config.Logging,
+		FeatureGates: o.Features.Gate,
+		Complete:     o.Complete,
 		Run: func(ctx context.Context) error {
+			if o.WriteConfigTo != "" {
+				return nil
+			}
 			if o.Cleanup {
 				return cleanup(ctx)
 			}

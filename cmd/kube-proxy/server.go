@@ -13,8 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
+	networkinginformers "k8s.io/client-go/informers/networking/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -61,6 +63,12 @@ func (s *server) run(ctx context.Context) error {
 	if err := (apply.Conntrack{}).Tune(c.Conntrack); err != nil {
 		logger.Info("Connection tracking keeps the kernel's settings", "reason", err.Error())
 	}
+	if s.options.InitOnly {
+		return nil
+	}
+	if err := apply.SetOOMScore(*c.OOMScoreAdj); err != nil {
+		logger.Info("The kernel keeps its choice of whom to end when memory runs out", "reason", err.Error())
+	}
 	stopEndpoints, err := s.serveEndpoints(ctx)
 	if err != nil {
 		return err
@@ -90,7 +98,7 @@ func (s *server) awaitNode(ctx context.Context) (*v1.Node, error) {
 	for {
 		node, err := s.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 		switch {
-		case err == nil && (s.options.Config.DetectLocalMode == "ClusterCIDR" || len(node.Spec.PodCIDRs) > 0):
+		case err == nil && (s.options.Config.DetectLocalMode != config.LocalModeNodeCIDR || len(node.Spec.PodCIDRs) > 0):
 			return node, nil
 		case err == nil:
 			logger.Info("Waiting for the node's spec.podCIDRs", "node", name)
@@ -132,12 +140,12 @@ func (s *server) makeProxiers(ctx context.Context, node *v1.Node) error {
 			return err
 		}
 		s.proxiers = append(s.proxiers, apply.NewProxier(apply.Config{
-			Family:        family,
-			Node:          desired.NodeOf(node),
-			NFT:           nft,
-			Settings:      nftables.Settings{Family: family, NodePortIPs: nodePortIPs, MasqueradeBit: *s.options.Config.NFTables.MasqueradeBit},
-			ClusterCIDRs:  ofFamily(pods, family),
-			MasqueradeAll: s.options.Config.NFTables.MasqueradeAll,
+			Family:   family,
+			Node:     desired.NodeOf(node),
+			NFT:      nft,
+			Settings: nftables.Settings{Family: family, NodePortIPs: nodePortIPs, MasqueradeBit: *s.options.Config.NFTables.MasqueradeBit},
+			Rules: nftables.Builder{Family: family, ClusterCIDRs: ofFamily(pods, family), PodInterface: s.options.PodInterface(),
+				MasqueradeAll: s.options.Config.NFTables.MasqueradeAll},
 			MinSyncPeriod: s.options.Config.NFTables.MinSyncPeriod.Duration,
 			RetryPeriod:   s.options.Config.NFTables.SyncPeriod.Duration,
 			Conntrack:     apply.Conntrack{},
@@ -164,12 +172,12 @@ func newTable(family knftables.Family) (knftables.Interface, error) {
 }
 
 func (s *server) podCIDRs(node *v1.Node) ([]netip.Prefix, error) {
-	cidrs := node.Spec.PodCIDRs
-	if s.options.Config.DetectLocalMode == "ClusterCIDR" {
-		cidrs = nil
-		if s.options.Config.ClusterCIDR != "" {
-			cidrs = strings.Split(s.options.Config.ClusterCIDR, ",")
-		}
+	var cidrs []string
+	switch c := &s.options.Config; {
+	case c.DetectLocalMode == config.LocalModeNodeCIDR:
+		cidrs = node.Spec.PodCIDRs
+	case c.DetectLocalMode == config.LocalModeClusterCIDR && c.ClusterCIDR != "":
+		cidrs = strings.Split(c.ClusterCIDR, ",")
 	}
 	var out []netip.Prefix
 	for _, c := range cidrs {
@@ -207,12 +215,34 @@ func (s *server) watch(ctx context.Context) error {
 		}
 		synced = append(synced, registration.HasSynced)
 	}
+	ranges := informers.NewSharedInformerFactory(s.client, resync)
+	if err := s.watchServiceCIDRs(ranges.Networking().V1().ServiceCIDRs()); err != nil {
+		return err
+	}
+	ranges.Start(ctx.Done()) // not waited for: a cluster may withhold them
 	factory.Start(ctx.Done())
 	nodes.Start(ctx.Done())
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// watchServiceCIDRs tells the proxiers the ranges of cluster IPs.
+func (s *server) watchServiceCIDRs(ranges networkinginformers.ServiceCIDRInformer) error {
+	tell := func() {
+		all, err := ranges.Lister().List(labels.Everything())
+		if err != nil {
+			return
+		}
+		for _, p := range s.proxiers {
+			p.OnServiceCIDRs(serviceCIDRs(all, p.Family()))
+		}
+	}
+	_, err := ranges.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { tell() }, UpdateFunc: func(any, any) { tell() }, DeleteFunc: func(any) { tell() },
+	})
+	return err
 }
 
 func (s *server) serviceHandler() cache.ResourceEventHandler {

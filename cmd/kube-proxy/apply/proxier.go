@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,8 +26,7 @@ type Config struct {
 	Node          desired.Node
 	NFT           knftables.Interface
 	Settings      nftables.Settings
-	ClusterCIDRs  []netip.Prefix
-	MasqueradeAll bool
+	Rules         nftables.Builder
 	MinSyncPeriod time.Duration
 	RetryPeriod   time.Duration
 	Conntrack     ConntrackCleaner
@@ -45,6 +45,7 @@ type Proxier struct {
 
 	mu      sync.Mutex
 	tracker *desired.Tracker
+	cidrs   []netip.Prefix // of Services, as last seen
 	wake    chan struct{}
 
 	state     *nftables.State // nil: the table must be written anew
@@ -57,6 +58,9 @@ func NewProxier(c Config) *Proxier {
 	return &Proxier{config: c, tracker: desired.NewTracker(c.Family, c.Node), wake: make(chan struct{}, 1),
 		committed: map[types.NamespacedName][]desired.ServicePort{}, stale: Flows{}}
 }
+
+// Family is the IP family that the proxier serves.
+func (p *Proxier) Family() v1.IPFamily { return p.config.Family }
 
 func (p *Proxier) change(f func(t *desired.Tracker)) {
 	p.mu.Lock()
@@ -79,6 +83,11 @@ func (p *Proxier) OnSliceDelete(s *discoveryv1.EndpointSlice) {
 	p.change(func(t *desired.Tracker) { t.DeleteSlice(s) })
 }
 func (p *Proxier) OnNode(n desired.Node) { p.change(func(t *desired.Tracker) { t.SetNode(n) }) }
+
+// OnServiceCIDRs takes all ranges that cluster IPs come from.
+func (p *Proxier) OnServiceCIDRs(cidrs []netip.Prefix) {
+	p.change(func(*desired.Tracker) { p.cidrs = cidrs })
+}
 
 // Run applies changes until ctx ends. Call it when the watches have delivered everything once.
 func (p *Proxier) Run(ctx context.Context) {
@@ -114,15 +123,21 @@ func (p *Proxier) Run(ctx context.Context) {
 func (p *Proxier) Sync(ctx context.Context) (int, error) {
 	p.mu.Lock()
 	changes := p.tracker.Changes()
+	cidrs := p.cidrs
 	p.mu.Unlock()
 
+	moved := !slices.Equal(cidrs, p.config.Settings.ServiceCIDRs)
+	p.config.Settings.ServiceCIDRs = cidrs
 	if p.state == nil {
 		return len(changes), p.start(ctx, changes)
 	}
-	if len(changes) == 0 {
+	if len(changes) == 0 && !moved {
 		return 0, p.forgetFlows()
 	}
 	tx := p.config.NFT.NewTransaction()
+	if moved {
+		nftables.ReplaceServiceCIDRs(tx, p.config.Settings)
+	}
 	p.state.Apply(tx, changes)
 	if tx.NumOperations() > 0 {
 		if err := p.config.NFT.Run(ctx, tx); err != nil {
@@ -143,7 +158,7 @@ func (p *Proxier) start(ctx context.Context, changes map[types.NamespacedName][]
 			changes[key] = ports
 		}
 	}
-	state := nftables.NewState(nftables.Builder{Family: p.config.Family, ClusterCIDRs: p.config.ClusterCIDRs, MasqueradeAll: p.config.MasqueradeAll})
+	state := nftables.NewState(p.config.Rules)
 	tx := nftables.Base(p.config.NFT, p.config.Settings)
 	state.Apply(tx, changes)
 	if err := p.config.NFT.Run(ctx, tx); err != nil {
@@ -159,13 +174,20 @@ func (p *Proxier) start(ctx context.Context, changes map[types.NamespacedName][]
 // commit notes what the kernel has now and forgets the flows of before. What cannot be forgotten now is tried with the
 // next call.
 func (p *Proxier) commit(changes map[types.NamespacedName][]desired.ServicePort) error {
-	nodeIPs, changed := p.config.Settings.NodePortIPs, Flows{}
+	nodeIPs, changed, known := p.config.Settings.NodePortIPs, Flows{}, Flows{}
 	for key, ports := range changes {
-		changed.add(stale(flowsOf(p.committed[key], nodeIPs), flowsOf(ports, nodeIPs)))
+		before, now := flowsOf(p.committed[key], nodeIPs), flowsOf(ports, nodeIPs)
+		changed.add(stale(before, now))
+		known.add(now)
 		if len(ports) == 0 {
 			delete(p.committed, key)
 		} else {
 			p.committed[key] = ports
+		}
+	}
+	for to := range p.stale { // what is still to be forgotten must spare the endpoints that came since
+		if now, ok := known[to]; ok {
+			p.stale[to] = now
 		}
 	}
 	maps.Copy(p.stale, changed)

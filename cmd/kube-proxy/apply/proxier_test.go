@@ -160,6 +160,52 @@ func TestFlowsAreForgottenLater(t *testing.T) {
 	}
 }
 
+// TestLateForgettingSparesNewEndpoints: an endpoint that came between a failed attempt to forget flows and the next one keeps its own.
+func TestLateForgettingSparesNewEndpoints(t *testing.T) {
+	kernel := &tracked{}
+	p, _ := newProxier(t, kernel)
+	p.OnService(dns("10.96.0.10"))
+	p.OnSlice(backends("10.244.0.1", "10.244.0.2"))
+	syncs(t, p)
+	kernel.fails = errors.New("dump interrupted")
+	kernel.flow(unix.IPPROTO_UDP, "10.96.0.10:53", "10.244.0.2:5353")
+	p.OnSlice(backends("10.244.0.1"))
+	if _, err := p.Sync(t.Context()); err == nil {
+		t.Fatal("the failure is not told")
+	}
+	kernel.fails = nil
+	kernel.flow(unix.IPPROTO_UDP, "10.96.0.10:53", "10.244.0.3:5353")
+	p.OnSlice(backends("10.244.0.1", "10.244.0.3"))
+	syncs(t, p)
+	if got, want := kernel.String(), "10.244.0.3:5353"; got != want {
+		t.Errorf("flows answered by %q stay, want %q", got, want)
+	}
+}
+
+// TestUnusedClusterIPsEndHere: packets into the ranges of Services are dropped, in those that come later too, and not any more in
+// those that went.
+func TestUnusedClusterIPsEndHere(t *testing.T) {
+	p, fake := newProxier(t, &tracked{})
+	rule := func(cidr string) bool { return strings.Contains(fake.Dump(), "ip daddr "+cidr+" drop") }
+	first, second := netip.MustParsePrefix("10.96.0.0/16"), netip.MustParsePrefix("10.97.0.0/16")
+	p.OnService(dns("10.96.0.10"))
+	p.OnServiceCIDRs([]netip.Prefix{first})
+	syncs(t, p)
+	if !rule("10.96.0.0/16") {
+		t.Errorf("no rule:\n%s", fake.Dump())
+	}
+	p.OnServiceCIDRs([]netip.Prefix{first, second})
+	syncs(t, p)
+	if !rule("10.96.0.0/16") || !rule("10.97.0.0/16") || !strings.Contains(fake.Dump(), "@cluster-ips goto reject-chain") {
+		t.Errorf("not both ranges:\n%s", fake.Dump())
+	}
+	p.OnServiceCIDRs(nil)
+	syncs(t, p)
+	if rule("10.96.0.0/16") || rule("10.97.0.0/16") {
+		t.Errorf("rules stay:\n%s", fake.Dump())
+	}
+}
+
 // broken is a kernel that refuses a number of transactions.
 type broken struct {
 	*knftables.Fake

@@ -5,21 +5,21 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	cliflag "k8s.io/component-base/cli/flag"
 	componentbaseconfig "k8s.io/component-base/config"
+	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	kubeproxyconfig "k8s.io/kube-proxy/config/v1alpha1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
+
+	"pilotis.dev/pkg/daemon"
 )
 
 const (
@@ -27,10 +27,16 @@ const (
 	kind       = "KubeProxyConfiguration"
 
 	modeNFTables          = "nftables"
-	localModeClusterCIDR  = "ClusterCIDR"
-	localModeNodeCIDR     = "NodeCIDR"
 	defaultHealthzPort    = 10256
 	defaultMetricsAddress = "127.0.0.1:10249"
+)
+
+// What makes traffic a pod's (detectLocalMode).
+const (
+	LocalModeClusterCIDR         = "ClusterCIDR"
+	LocalModeNodeCIDR            = "NodeCIDR"
+	LocalModeBridgeInterface     = "BridgeInterface"
+	LocalModeInterfaceNamePrefix = "InterfaceNamePrefix"
 )
 
 // Options are the flags, and the configuration that they and the file make together.
@@ -39,14 +45,22 @@ type Options struct {
 	Master string
 	// Cleanup removes the rules and ends the process.
 	Cleanup bool
-	Config  kubeproxyconfig.KubeProxyConfiguration
+	// InitOnly sets what needs a privileged process and ends it.
+	InitOnly bool
+	// WriteConfigTo names a file to write the configuration in force to, instead of running.
+	WriteConfigTo string
+	Config        kubeproxyconfig.KubeProxyConfiguration
+	Features      *daemon.Features
 
 	flags *cliflag.NamedFlagSets
 }
 
+// available are gates of features that this proxy always has.
+var available = []featuregate.Feature{"NFTablesProxyMode", "PreferSameTrafficDistribution", "ServiceTrafficDistribution", "TopologyAwareHints"}
+
 // NewOptions has upstream's defaults, but that nftables is the mode.
 func NewOptions() *Options {
-	o := &Options{}
+	o := &Options{Features: daemon.NewFeatures(available...)}
 	setDefaults(&o.Config)
 	return o
 }
@@ -57,10 +71,14 @@ func setDefaults(c *kubeproxyconfig.KubeProxyConfiguration) {
 	c.HealthzBindAddress = fmt.Sprintf("0.0.0.0:%d", defaultHealthzPort)
 	c.MetricsBindAddress = defaultMetricsAddress
 	c.Mode = modeNFTables
-	c.DetectLocalMode = localModeClusterCIDR
+	c.DetectLocalMode = LocalModeClusterCIDR
 	c.ConfigSyncPeriod = metav1.Duration{Duration: 15 * time.Minute}
 	c.NFTables.SyncPeriod = metav1.Duration{Duration: 30 * time.Second}
 	c.NFTables.MasqueradeBit = ptr.To[int32](14)
+	c.OOMScoreAdj = ptr.To[int32](-999)
+	c.IPTables = kubeproxyconfig.KubeProxyIPTablesConfiguration{MasqueradeBit: ptr.To[int32](14), LocalhostNodePorts: ptr.To(true),
+		SyncPeriod: metav1.Duration{Duration: 30 * time.Second}, MinSyncPeriod: metav1.Duration{Duration: time.Second}}
+	c.IPVS.SyncPeriod = metav1.Duration{Duration: 30 * time.Second}
 	c.ClientConnection.QPS, c.ClientConnection.Burst = 5, 10
 	c.ClientConnection.ContentType = "application/vnd.kubernetes.protobuf"
 	c.Conntrack.MaxPerCore = ptr.To[int32](32 * 1024)
@@ -82,18 +100,25 @@ func (o *Options) Flags() *cliflag.NamedFlagSets {
 	fs.Var((*modeValue)(&c.Mode), "proxy-mode", "How packets to Services are redirected: nftables.")
 	fs.StringVar(&c.BindAddress, "bind-address", c.BindAddress, "The node's address when the Node object has none; its family is the primary one.")
 	fs.BoolVar(&o.Cleanup, "cleanup", false, "Remove kube-proxy's rules and exit.")
+	fs.BoolVar(&o.InitOnly, "init-only", false, "Set what needs a privileged process, that is connection tracking, and exit: for an init container, with --hostname-override of the proxy proper.")
+	fs.StringVar(&o.WriteConfigTo, "write-config-to", "", "Write the configuration in force to this file and exit.")
+	fs.Int32Var(c.OOMScoreAdj, "oom-score-adj", *c.OOMScoreAdj, "kube-proxy's own oom_score_adj, -1000 to 1000.")
+	fs.Var(cliflag.NewMapStringBool(&c.FeatureGates), "feature-gates", "Features to switch on or off, as name=true or name=false:\n"+strings.Join(o.Features.Gate.KnownFeatures(), "\n"))
 
 	fs = o.flags.FlagSet("endpoints")
 	fs.StringVar(&c.HealthzBindAddress, "healthz-bind-address", c.HealthzBindAddress, "Address and port of /healthz and /livez; empty serves none.")
 	fs.StringVar(&c.MetricsBindAddress, "metrics-bind-address", c.MetricsBindAddress, "Address and port of /metrics, /configz and /proxyMode; empty serves none.")
 	fs.BoolVar(&c.BindAddressHardFail, "bind-address-hard-fail", false, "Exit when one of these ports is occupied, instead of going on without.")
+	fs.StringVar(&c.ShowHiddenMetricsForVersion, "show-hidden-metrics-for-version", "", "Show metrics too that were hidden since this version, which is the minor version before, such as 1.36.")
 	fs.BoolVar(&c.EnableProfiling, "profiling", false, "Serve profiles under /debug/pprof/ of the metrics address.")
 
 	fs = o.flags.FlagSet("traffic")
 	fs.StringVar(&c.ClusterCIDR, "cluster-cidr", "", "CIDRs of the pods, comma separated. Packets to cluster IPs from elsewhere are masqueraded.")
-	fs.Var((*localModeValue)(&c.DetectLocalMode), "detect-local-mode", "What makes traffic a pod's: ClusterCIDR (--cluster-cidr) or NodeCIDR (the Node's spec.podCIDRs).")
+	fs.Var((*localModeValue)(&c.DetectLocalMode), "detect-local-mode", "What makes traffic a pod's: ClusterCIDR (--cluster-cidr), NodeCIDR (the Node's spec.podCIDRs), BridgeInterface (--pod-bridge-interface) or InterfaceNamePrefix (--pod-interface-name-prefix).")
+	fs.StringVar(&c.DetectLocal.BridgeInterface, "pod-bridge-interface", "", "Bridge that pods' packets come in by, for --detect-local-mode=BridgeInterface.")
+	fs.StringVar(&c.DetectLocal.InterfaceNamePrefix, "pod-interface-name-prefix", "", "How the names of interfaces begin that pods' packets come in by, for --detect-local-mode=InterfaceNamePrefix.")
 	fs.BoolVar(&c.NFTables.MasqueradeAll, "masquerade-all", false, "Masquerade all packets to cluster IPs.")
-	fs.StringSliceVar(&c.NodePortAddresses, "nodeport-addresses", nil, "CIDRs of the addresses that node ports answer on, or \"primary\". Default: primary.")
+	fs.StringSliceVar(&c.NodePortAddresses, "nodeport-addresses", nil, "CIDRs of the addresses that node ports answer on, \"primary\" or \"all\". Default: primary.")
 	fs.DurationVar(&c.NFTables.SyncPeriod.Duration, "nftables-sync-period", c.NFTables.SyncPeriod.Duration, "How often the rules are applied again after a failure.")
 	fs.DurationVar(&c.NFTables.MinSyncPeriod.Duration, "nftables-min-sync-period", c.NFTables.MinSyncPeriod.Duration, "Least time between two changes of the rules. Changes are incremental: 0 applies each at once.")
 
@@ -111,7 +136,27 @@ func (o *Options) Flags() *cliflag.NamedFlagSets {
 	fs.BoolVar(&c.Conntrack.TCPBeLiberal, "conntrack-tcp-be-liberal", false, "Do not take packets outside the TCP window for invalid.")
 	fs.DurationVar(&c.Conntrack.UDPTimeout.Duration, "conntrack-udp-timeout", 0, "Idle time after which a UDP flow without answers is forgotten; 0 leaves the kernel's.")
 	fs.DurationVar(&c.Conntrack.UDPStreamTimeout.Duration, "conntrack-udp-timeout-stream", 0, "Idle time after which a UDP flow with answers is forgotten; 0 leaves the kernel's.")
+	o.otherModes(o.flags.FlagSet("other modes"))
 	return o.flags
+}
+
+// otherModes are flags that mean something in the modes iptables and ipvs alone. Scripts that give them start kube-proxy all the
+// same, as they do upstream in mode nftables.
+func (o *Options) otherModes(fs *pflag.FlagSet) {
+	const unused = " Without effect in mode nftables."
+	t, v := &o.Config.IPTables, &o.Config.IPVS
+	fs.BoolVar(t.LocalhostNodePorts, "iptables-localhost-nodeports", *t.LocalhostNodePorts, "Node ports on loopback."+unused)
+	fs.Int32Var(t.MasqueradeBit, "iptables-masquerade-bit", *t.MasqueradeBit, "Mark of packets to masquerade."+unused)
+	fs.DurationVar(&t.SyncPeriod.Duration, "iptables-sync-period", t.SyncPeriod.Duration, "How often rules are written anew."+unused)
+	fs.DurationVar(&t.MinSyncPeriod.Duration, "iptables-min-sync-period", t.MinSyncPeriod.Duration, "Least time between two writes."+unused)
+	fs.DurationVar(&v.SyncPeriod.Duration, "ipvs-sync-period", v.SyncPeriod.Duration, "How often rules are written anew."+unused)
+	fs.DurationVar(&v.MinSyncPeriod.Duration, "ipvs-min-sync-period", v.MinSyncPeriod.Duration, "Least time between two writes."+unused)
+	fs.StringVar(&v.Scheduler, "ipvs-scheduler", "", "Scheduler."+unused)
+	fs.StringSliceVar(&v.ExcludeCIDRs, "ipvs-exclude-cidrs", nil, "Virtual servers to leave alone."+unused)
+	fs.BoolVar(&v.StrictARP, "ipvs-strict-arp", false, "Answer ARP on the address's own interface alone."+unused)
+	fs.DurationVar(&v.TCPTimeout.Duration, "ipvs-tcp-timeout", 0, "Idle time of connections."+unused)
+	fs.DurationVar(&v.TCPFinTimeout.Duration, "ipvs-tcpfin-timeout", 0, "Time after a FIN."+unused)
+	fs.DurationVar(&v.UDPTimeout.Duration, "ipvs-udp-timeout", 0, "Idle time of UDP flows."+unused)
 }
 
 // Complete reads the file, lets the flags given override it, and validates.
@@ -139,7 +184,28 @@ func (o *Options) Complete() error {
 		o.Config.HostnameOverride = name
 	}
 	o.Config.HostnameOverride = strings.ToLower(strings.TrimSpace(o.Config.HostnameOverride))
-	return validate(&o.Config).ToAggregate()
+	if err := o.Features.Gate.SetFromMap(o.Config.FeatureGates); err != nil {
+		return fmt.Errorf("featureGates: %w", err)
+	}
+	if err := validate(&o.Config).ToAggregate(); err != nil || o.WriteConfigTo == "" {
+		return err
+	}
+	data, err := yaml.Marshal(&o.Config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.WriteConfigTo, data, 0o644)
+}
+
+// PodInterface names the interface that pods' packets come in by, with * for a prefix; empty: --detect-local-mode goes by addresses.
+func (o *Options) PodInterface() string {
+	switch o.Config.DetectLocalMode {
+	case LocalModeBridgeInterface:
+		return o.Config.DetectLocal.BridgeInterface
+	case LocalModeInterfaceNamePrefix:
+		return o.Config.DetectLocal.InterfaceNamePrefix + "*"
+	}
+	return ""
 }
 
 type givenFlag struct {
@@ -174,14 +240,22 @@ func (o *Options) decode(data []byte) error {
 		return fmt.Errorf("it holds %q of %q: expected kind %s of apiVersion %s", c.Kind, c.APIVersion, kind, apiVersion)
 	}
 	keepDefaults(&c, before)
-	// The flags hold the addresses of these four: they keep their places and take the values.
-	conntrack := o.Config.Conntrack
-	*conntrack.MaxPerCore, *conntrack.Min = *c.Conntrack.MaxPerCore, *c.Conntrack.Min
-	*conntrack.TCPEstablishedTimeout, *conntrack.TCPCloseWaitTimeout = *c.Conntrack.TCPEstablishedTimeout, *c.Conntrack.TCPCloseWaitTimeout
-	c.Conntrack.MaxPerCore, c.Conntrack.Min = conntrack.MaxPerCore, conntrack.Min
-	c.Conntrack.TCPEstablishedTimeout, c.Conntrack.TCPCloseWaitTimeout = conntrack.TCPEstablishedTimeout, conntrack.TCPCloseWaitTimeout
+	// The flags hold the addresses of what these point to: they keep their places and take the values.
+	old := &o.Config
+	keepPlace(&c.Conntrack.MaxPerCore, old.Conntrack.MaxPerCore)
+	keepPlace(&c.Conntrack.Min, old.Conntrack.Min)
+	keepPlace(&c.Conntrack.TCPEstablishedTimeout, old.Conntrack.TCPEstablishedTimeout)
+	keepPlace(&c.Conntrack.TCPCloseWaitTimeout, old.Conntrack.TCPCloseWaitTimeout)
+	keepPlace(&c.OOMScoreAdj, old.OOMScoreAdj)
+	keepPlace(&c.IPTables.LocalhostNodePorts, old.IPTables.LocalhostNodePorts)
+	keepPlace(&c.IPTables.MasqueradeBit, old.IPTables.MasqueradeBit)
 	o.Config = c
 	return nil
+}
+
+func keepPlace[T any](have **T, place *T) {
+	*place = **have
+	*have = place
 }
 
 // keepDefaults restores what kubeadm and people write as empty to mean "the default".
@@ -219,67 +293,19 @@ func keepDefaults(c, d *kubeproxyconfig.KubeProxyConfiguration) {
 	if c.ClientConnection.ContentType == "" {
 		c.ClientConnection.ContentType = d.ClientConnection.ContentType
 	}
-	for _, p := range []struct{ have, def **int32 }{{&c.Conntrack.MaxPerCore, &d.Conntrack.MaxPerCore}, {&c.Conntrack.Min, &d.Conntrack.Min}} {
-		if *p.have == nil {
-			*p.have = *p.def
-		}
-	}
-	if c.Conntrack.TCPEstablishedTimeout == nil {
-		c.Conntrack.TCPEstablishedTimeout = d.Conntrack.TCPEstablishedTimeout
-	}
-	if c.Conntrack.TCPCloseWaitTimeout == nil {
-		c.Conntrack.TCPCloseWaitTimeout = d.Conntrack.TCPCloseWaitTimeout
-	}
+	inherit(&c.Conntrack.MaxPerCore, d.Conntrack.MaxPerCore)
+	inherit(&c.Conntrack.Min, d.Conntrack.Min)
+	inherit(&c.Conntrack.TCPEstablishedTimeout, d.Conntrack.TCPEstablishedTimeout)
+	inherit(&c.Conntrack.TCPCloseWaitTimeout, d.Conntrack.TCPCloseWaitTimeout)
+	inherit(&c.OOMScoreAdj, d.OOMScoreAdj)
+	inherit(&c.IPTables.LocalhostNodePorts, d.IPTables.LocalhostNodePorts)
+	inherit(&c.IPTables.MasqueradeBit, d.IPTables.MasqueradeBit)
 }
 
-func validate(c *kubeproxyconfig.KubeProxyConfiguration) field.ErrorList {
-	var errs field.ErrorList
-	if c.Mode != modeNFTables {
-		errs = append(errs, field.NotSupported(field.NewPath("mode"), c.Mode, []string{modeNFTables}))
+func inherit[T any](p **T, value *T) {
+	if *p == nil {
+		*p = value
 	}
-	if c.DetectLocalMode != localModeClusterCIDR && c.DetectLocalMode != localModeNodeCIDR {
-		errs = append(errs, field.NotSupported(field.NewPath("detectLocalMode"), c.DetectLocalMode, []string{localModeClusterCIDR, localModeNodeCIDR}))
-	}
-	if _, err := netip.ParseAddr(c.BindAddress); err != nil {
-		errs = append(errs, field.Invalid(field.NewPath("bindAddress"), c.BindAddress, "must be an IP address"))
-	}
-	for path, address := range map[string]string{"healthzBindAddress": c.HealthzBindAddress, "metricsBindAddress": c.MetricsBindAddress} {
-		if address == "" {
-			continue
-		}
-		if host, _, err := net.SplitHostPort(address); err != nil {
-			errs = append(errs, field.Invalid(field.NewPath(path), address, "must be IP:port"))
-		} else if _, err := netip.ParseAddr(host); err != nil {
-			errs = append(errs, field.Invalid(field.NewPath(path), address, "must be IP:port"))
-		}
-	}
-	if c.ClusterCIDR != "" {
-		for _, cidr := range strings.Split(c.ClusterCIDR, ",") {
-			if _, err := netip.ParsePrefix(cidr); err != nil {
-				errs = append(errs, field.Invalid(field.NewPath("clusterCIDR"), c.ClusterCIDR, "must be CIDRs such as 10.244.0.0/16, one for each IP family"))
-			}
-		}
-	}
-	for i, a := range c.NodePortAddresses {
-		if _, err := netip.ParsePrefix(a); err != nil && a != "primary" {
-			errs = append(errs, field.Invalid(field.NewPath("nodePortAddresses").Index(i), a, "must be a CIDR such as 10.0.0.0/8, or \"primary\""))
-		}
-	}
-	if bit := ptr.Deref(c.NFTables.MasqueradeBit, 14); bit < 0 || bit > 31 {
-		errs = append(errs, field.Invalid(field.NewPath("nftables", "masqueradeBit"), bit, "must be within the range [0, 31]"))
-	}
-	if c.NFTables.SyncPeriod.Duration <= 0 {
-		errs = append(errs, field.Invalid(field.NewPath("nftables", "syncPeriod"), c.NFTables.SyncPeriod.Duration.String(), "must be greater than 0"))
-	}
-	if c.NFTables.MinSyncPeriod.Duration < 0 || c.NFTables.MinSyncPeriod.Duration > c.NFTables.SyncPeriod.Duration {
-		errs = append(errs, field.Invalid(field.NewPath("nftables", "minSyncPeriod"), c.NFTables.MinSyncPeriod.Duration.String(), "must be between 0 and nftables.syncPeriod"))
-	}
-	for path, n := range map[string]*int32{"maxPerCore": c.Conntrack.MaxPerCore, "min": c.Conntrack.Min} {
-		if ptr.Deref(n, 0) < 0 {
-			errs = append(errs, field.Invalid(field.NewPath("conntrack", path), *n, "must be greater than or equal to 0"))
-		}
-	}
-	return errs
 }
 
 // ClientConnection is the client's configuration in the form that package daemon takes.

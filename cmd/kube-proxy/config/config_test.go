@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,54 @@ func TestEmptyMeansDefault(t *testing.T) {
 	}
 }
 
+// TestFlags holds the list of https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/ without Windows', and
+// the two periods of mode nftables, but for those that package daemon adds to every daemon (logging, --version, --help).
+func TestFlags(t *testing.T) {
+	want := strings.Fields(`bind-address bind-address-hard-fail cleanup cluster-cidr config config-sync-period conntrack-max-per-core conntrack-min
+		conntrack-tcp-be-liberal conntrack-tcp-timeout-close-wait conntrack-tcp-timeout-established conntrack-udp-timeout
+		conntrack-udp-timeout-stream detect-local-mode feature-gates healthz-bind-address hostname-override init-only
+		iptables-localhost-nodeports iptables-masquerade-bit iptables-min-sync-period iptables-sync-period ipvs-exclude-cidrs
+		ipvs-min-sync-period ipvs-scheduler ipvs-strict-arp ipvs-sync-period ipvs-tcp-timeout ipvs-tcpfin-timeout ipvs-udp-timeout
+		kube-api-burst kube-api-content-type kube-api-qps kubeconfig masquerade-all master metrics-bind-address nftables-min-sync-period
+		nftables-sync-period nodeport-addresses oom-score-adj pod-bridge-interface pod-interface-name-prefix profiling proxy-mode
+		show-hidden-metrics-for-version write-config-to`)
+	var have []string
+	for _, fs := range NewOptions().Flags().FlagSets {
+		fs.VisitAll(func(f *pflag.Flag) { have = append(have, f.Name) })
+	}
+	slices.Sort(have)
+	if !slices.Equal(have, want) {
+		t.Errorf("flags differ\nhave %v\nwant %v", have, want)
+	}
+}
+
+func TestPodInterface(t *testing.T) {
+	for _, tt := range []struct{ file, want string }{
+		{"detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: cni0}\n", "cni0"},
+		{"detectLocalMode: InterfaceNamePrefix\ndetectLocal: {interfaceNamePrefix: veth}\n", "veth*"},
+		{"detectLocalMode: NodeCIDR\ndetectLocal: {bridgeInterface: cni0}\n", ""},
+	} {
+		o, err := complete(t, head+tt.file)
+		if err != nil || o.PodInterface() != tt.want {
+			t.Errorf("%s: got %q, %v", tt.file, o.PodInterface(), err)
+		}
+	}
+}
+
+func TestWriteConfig(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "written.yaml")
+	if _, err := complete(t, head+"featureGates: {NFTablesProxyMode: true}\n", "--write-config-to="+path, "--oom-score-adj=-5"); err != nil {
+		t.Fatal(err)
+	}
+	written, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := complete(t, string(written)); err != nil || *o.Config.OOMScoreAdj != -5 || !o.Config.FeatureGates["NFTablesProxyMode"] {
+		t.Errorf("the file written says otherwise: %v\n%s", err, written)
+	}
+}
+
 func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name, content string
@@ -69,8 +118,12 @@ func TestFaults(t *testing.T) {
 		{"unknown field", head + "modus: nftables\n", []string{`unknown field "modus"`}},
 		{"another kind", "apiVersion: v1\nkind: Pod\n", []string{`expected kind KubeProxyConfiguration`}},
 		{"nothing said", "mode: nftables\n", []string{`expected kind KubeProxyConfiguration of apiVersion kubeproxy.config.k8s.io/v1alpha1`}},
-		{"all at once", head + "mode: ipvs\nbindAddress: x\nhealthzBindAddress: \"1\"\nclusterCIDR: y\nnodePortAddresses: [z]\ndetectLocalMode: Guess\nnftables: {masqueradeBit: 32, syncPeriod: 1s, minSyncPeriod: 2s}\nconntrack: {min: -1}\n",
-			[]string{"mode: Unsupported", "bindAddress: Invalid", "healthzBindAddress: Invalid", "clusterCIDR: Invalid", "nodePortAddresses[0]: Invalid", "detectLocalMode: Unsupported", "nftables.masqueradeBit: Invalid", "nftables.minSyncPeriod: Invalid", "conntrack.min: Invalid"}},
+		{"all at once", head + "mode: ipvs\nbindAddress: x\nhealthzBindAddress: \"1\"\nclusterCIDR: y\nnodePortAddresses: [z]\ndetectLocalMode: Guess\nnftables: {masqueradeBit: 32, syncPeriod: 1s, minSyncPeriod: 2s}\nconntrack: {min: -1}\noomScoreAdj: 1001\nwinkernel: {networkName: n}\nwindowsRunAsService: true\n",
+			[]string{"oomScoreAdj: Invalid", "winkernel: Forbidden", "windowsRunAsService: Forbidden", "mode: Unsupported", "bindAddress: Invalid", "healthzBindAddress: Invalid", "clusterCIDR: Invalid", "nodePortAddresses[0]: Invalid", "detectLocalMode: Unsupported", "nftables.masqueradeBit: Invalid", "nftables.minSyncPeriod: Invalid", "conntrack.min: Invalid"}},
+		{"a bridge without a name", head + "detectLocalMode: BridgeInterface\n", []string{"detectLocal.bridgeInterface: Required"}},
+		{"a bridge that is no name", head + "detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: 'a\" drop'}\n", []string{"detectLocal.bridgeInterface: Invalid"}},
+		{"loopback", head + "nodePortAddresses: [localhost]\n", []string{"nodePortAddresses[0]: Forbidden"}},
+		{"unknown gate", head + "featureGates: {Foo: true}\n", []string{"featureGates: unrecognized feature gate: Foo"}},
 	} {
 		_, err := complete(t, tt.content)
 		if err == nil {

@@ -36,7 +36,7 @@ type Settings struct {
 	Family v1.IPFamily
 	// NodePortIPs are this node's addresses that node ports answer on.
 	NodePortIPs []netip.Addr
-	// ServiceCIDRs, when known, let packets to unused cluster IPs be refused instead of leaving the node.
+	// ServiceCIDRs, when known, let packets to unused cluster IPs end here instead of leaving the node.
 	ServiceCIDRs []netip.Prefix
 	// MasqueradeBit, 0 to 31, is the bit of the packet mark that asks for the node's address on the way out.
 	MasqueradeBit int32
@@ -50,9 +50,9 @@ func Base(nft knftables.Interface, s Settings) *knftables.Transaction {
 	tx.Delete(&knftables.Table{})
 	tx.Add(&knftables.Table{Comment: knftables.PtrTo("rules for kube-proxy")})
 
-	ip, addr := "ip", "ipv4_addr"
+	ip, addr := s.ip(), "ipv4_addr"
 	if s.Family == v1.IPv6Protocol {
-		ip, addr = "ip6", "ipv6_addr"
+		addr = "ipv6_addr"
 	}
 	mark := fmt.Sprintf("%#x", 1<<s.MasqueradeBit)
 	tuple := addr + " . inet_proto . inet_service"
@@ -88,11 +88,7 @@ func Base(nft knftables.Interface, s Settings) *knftables.Transaction {
 	chain(chainNoEndpoints, destination+" vmap @"+mapNoEndpoints)
 	chain(chainNoNodePorts, onNode+" vmap @"+mapNoEndpointNodePorts)
 	chain(chainFirewall, destination+" vmap @"+mapFirewallIPs)
-	clusterIPs := []string{ip + " daddr @" + setClusterIPs + " goto " + chainReject + " comment \"Reject traffic to invalid ports of ClusterIPs\""}
-	for _, c := range s.ServiceCIDRs {
-		clusterIPs = append(clusterIPs, fmt.Sprintf("%s daddr %s drop comment \"Drop traffic to unallocated ClusterIPs\"", ip, c))
-	}
-	chain(chainClusterIPs, clusterIPs...)
+	chain(chainClusterIPs, s.clusterIPsCheck()...)
 
 	hook := func(name string, kind knftables.BaseChainType, hook knftables.BaseChainHook, priority knftables.BaseChainPriority, rules ...string) {
 		tx.Add(&knftables.Chain{Name: name, Type: &kind, Hook: &hook, Priority: &priority})
@@ -112,4 +108,23 @@ func Base(nft knftables.Interface, s Settings) *knftables.Transaction {
 	hook("filter-forward", knftables.FilterType, knftables.ForwardHook, "-110", newOnly+chainNoEndpoints, newOnly+chainClusterIPs)
 	hook("filter-output-post-dnat", knftables.FilterType, knftables.OutputHook, "-90", newOnly+chainClusterIPs)
 	return tx
+}
+
+func (s Settings) ip() string { return Builder{Family: s.Family}.ip() }
+
+// clusterIPsCheck are the rules for packets to cluster IPs that matched no port.
+func (s Settings) clusterIPsCheck() []string {
+	rules := []string{s.ip() + " daddr @" + setClusterIPs + " goto " + chainReject + " comment \"Reject traffic to invalid ports of ClusterIPs\""}
+	for _, c := range s.ServiceCIDRs {
+		rules = append(rules, fmt.Sprintf("%s daddr %s drop comment \"Drop traffic to unallocated ClusterIPs\"", s.ip(), c))
+	}
+	return rules
+}
+
+// ReplaceServiceCIDRs plans the change of a table, begun with other ServiceCIDRs, to those of s.
+func ReplaceServiceCIDRs(tx *knftables.Transaction, s Settings) {
+	tx.Flush(&knftables.Chain{Name: chainClusterIPs})
+	for _, r := range s.clusterIPsCheck() {
+		tx.Add(&knftables.Rule{Chain: chainClusterIPs, Rule: r})
+	}
 }

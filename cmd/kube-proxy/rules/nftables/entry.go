@@ -73,7 +73,9 @@ func (e Entry) String() string {
 // Builder makes entries for one IP family.
 type Builder struct {
 	Family       v1.IPFamily
-	ClusterCIDRs []netip.Prefix // packets from elsewhere to a cluster IP are masqueraded; empty: none are
+	ClusterCIDRs []netip.Prefix // of pods: packets from elsewhere to a cluster IP are masqueraded
+	// PodInterface, in ClusterCIDRs' place, names the interface that pods' packets come in by; with * at its end, its prefix.
+	PodInterface string
 	// MasqueradeAll masquerades every packet to a cluster IP.
 	MasqueradeAll bool
 }
@@ -83,6 +85,18 @@ func (b Builder) ip() string {
 		return "ip6"
 	}
 	return "ip"
+}
+
+// fromPods are matches, one of which meets each packet of a pod of this cluster.
+func (b Builder) fromPods() []string {
+	if b.PodInterface != "" {
+		return []string{fmt.Sprintf("iifname %q", b.PodInterface)}
+	}
+	var matches []string
+	for _, c := range b.ClusterCIDRs {
+		matches = append(matches, fmt.Sprintf("%s saddr %s", b.ip(), c))
+	}
+	return matches
 }
 
 // Build makes the entry of a Service from its ports.
@@ -145,6 +159,8 @@ func (b Builder) clusterMasquerade(p desired.ServicePort) []string {
 	switch {
 	case b.MasqueradeAll:
 		return []string{to + " jump " + chainMark}
+	case b.PodInterface != "":
+		return []string{fmt.Sprintf("%s iifname != %q jump %s", to, b.PodInterface, chainMark)}
 	case len(b.ClusterCIDRs) > 0:
 		var pods []string
 		for _, c := range b.ClusterCIDRs {
@@ -170,8 +186,8 @@ func (b Builder) external(e *Entry, p desired.ServicePort, endpoints []desired.E
 	if len(p.Cluster) > 0 {
 		all := chainName("all", p)
 		e.Chains = append(e.Chains, Chain{all, b.choose(e, p, "all-endpoint", p.Cluster)})
-		for _, c := range b.ClusterCIDRs {
-			rules = append(rules, fmt.Sprintf("%s saddr %s goto %s", b.ip(), c, all))
+		for _, pods := range b.fromPods() {
+			rules = append(rules, pods+" goto "+all)
 		}
 		rules = append(rules, "fib saddr type local jump "+chainMark, "fib saddr type local goto "+all)
 	}

@@ -242,3 +242,16 @@ func TestNamesAreShortAndDistinct(t *testing.T) {
 		t.Errorf("names %q and %q", a, b)
 	}
 }
+
+// TestPodsAreToldByTheirInterface instead of their addresses.
+func TestPodsAreToldByTheirInterface(t *testing.T) {
+	b := Builder{Family: v1.IPv4Protocol, PodInterface: "veth*"}
+	p := desired.ServicePort{ClusterIP: netip.MustParseAddr("10.96.0.10"), Port: 80, Protocol: v1.ProtocolTCP, NodePort: 30080, ExternalLocal: true,
+		Cluster: []desired.Endpoint{{Address: netip.MustParseAddrPort("10.244.1.2:8080")}}}
+	text := b.Build([]desired.ServicePort{p}).String()
+	for _, want := range []string{`ip daddr 10.96.0.10 iifname != "veth*" jump mark-for-masquerade`, `iifname "veth*" goto `} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+}

@@ -27,7 +27,8 @@ func cluster() []Row {
 			Name: "namespace-controller", Aliases: []string{"namespace"},
 			Reads: []string{"namespaces", "*.*"}, Writes: []string{"update namespaces/finalize", "update namespaces/status", "delete namespaces", "delete,deletecollection *.*"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
-				return namespace.New(env.Informers.Core().V1().Namespaces(), env.Client, env.Metadata, env.Discovery, int(env.Config.NamespaceController.ConcurrentNamespaceSyncs)), nil
+				return namespace.New(env.Informers.Core().V1().Namespaces(), env.Client, env.Metadata, env.Discovery,
+					env.Config.NamespaceController.NamespaceSyncPeriod.Duration, int(env.Config.NamespaceController.ConcurrentNamespaceSyncs)), nil
 			},
 		},
 		{
@@ -59,7 +60,8 @@ func cluster() []Row {
 			Name: "endpoints-controller", Aliases: []string{"endpoint"}, ServiceAccount: "endpoint-controller",
 			Reads: []string{"services", "pods", "endpoints"}, Writes: []string{"create,update,delete endpoints", "create endpoints/restricted", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
-				return endpoints.New(env.Informers, env.Client, int(env.Config.EndpointController.ConcurrentEndpointSyncs)), nil
+				c := env.Config.EndpointController
+				return endpoints.New(env.Informers, env.Client, c.EndpointUpdatesBatchPeriod.Duration, int(c.ConcurrentEndpointSyncs)), nil
 			},
 		},
 		{
@@ -99,7 +101,7 @@ func cluster() []Row {
 			Reads: []string{"services", "pods", "nodes", "endpointslices.discovery.k8s.io"}, Writes: []string{"create,update,delete endpointslices.discovery.k8s.io", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.EndpointSliceController
-				return slices.New(env.Informers, env.Client, env.Recorder("endpoint-slice-controller"), c.MaxEndpointsPerSlice, int(c.ConcurrentServiceEndpointSyncs)), nil
+				return slices.New(env.Informers, env.Client, env.Recorder("endpoint-slice-controller"), c.MaxEndpointsPerSlice, c.EndpointUpdatesBatchPeriod.Duration, int(c.ConcurrentServiceEndpointSyncs)), nil
 			},
 		},
 	}

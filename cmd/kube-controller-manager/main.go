@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // time zones of CronJobs, in images without zoneinfo too
 
 	"pilotis.dev/cmd/kube-controller-manager/app"
 	"pilotis.dev/pkg/daemon"

@@ -98,6 +98,11 @@ func (c *Controller) EnqueueAfter(key Key, delay time.Duration) { c.queue.AddAft
 // the old and of the new object; the last known state of a deleted object is unwrapped from its tombstone. keys may be nil to
 // only wait for the cache and to follow its progress. Run waits for inf to be complete.
 func (c *Controller) Watch(inf cache.SharedIndexInformer, keys func(obj any) []Key) {
+	c.WatchBatched(inf, 0, keys)
+}
+
+// WatchBatched is Watch with a delay before each reconciliation, in which further changes are taken along.
+func (c *Controller) WatchBatched(inf cache.SharedIndexInformer, delay time.Duration, keys func(obj any) []Key) {
 	src := c.gate.source(inf)
 	enqueue := func(objs ...any) {
 		if keys == nil {
@@ -108,7 +113,7 @@ func (c *Controller) Watch(inf cache.SharedIndexInformer, keys func(obj any) []K
 			for _, key := range keys(obj) {
 				if _, dup := seen[key]; !dup {
 					seen[key] = struct{}{}
-					c.queue.Add(key)
+					c.queue.AddAfter(key, delay)
 				}
 			}
 		}

@@ -60,6 +60,31 @@ func (c *Config) AddFlags(fss *cliflag.NamedFlagSets, table []Row) {
 	c.addAutoscalingFlags(fss.FlagSet("horizontal pod autoscaling"))
 	c.addObjectFlags(fss.FlagSet("objects"))
 	c.addVolumeFlags(fss.FlagSet("volumes"))
+	addFormerFlags(fss.FlagSet("former"))
+}
+
+// addFormerFlags lets scripts go on that set what upstream's kube-controller-manager still takes and nothing reads any
+// more, here or there. Such a flag is told to be without effect when it is set, and is not in the help.
+func addFormerFlags(fs *pflag.FlagSet) {
+	for name, why := range map[string]string{
+		"cloud-config":                 "cloud providers run in the cloud-controller-manager, which takes it",
+		"configure-cloud-routes":       "routes are set by the cloud-controller-manager, which takes it",
+		"external-cloud-volume-plugin": "volumes of clouds are those of CSI drivers",
+		"route-reconciliation-period":  "routes are set by the cloud-controller-manager, which takes it",
+		"concurrent-service-syncs":     "load balancers are set up by the cloud-controller-manager, which takes it",
+		"flex-volume-plugin-dir":       "controllers attach volumes by CSI alone",
+		"leader-migration-config":      "there are no controllers of clouds here to migrate",
+	} {
+		fs.String(name, "", "")
+		_ = fs.MarkDeprecated(name, "it has no effect: "+why) // fails only for an unknown name
+	}
+	for name, why := range map[string]string{
+		"enable-leader-migration":     "there are no controllers of clouds here to migrate",
+		"enable-hostpath-provisioner": "volumes on a node are those of the class kubernetes.io/no-provisioner or of CSI drivers",
+	} {
+		fs.Bool(name, false, "")
+		_ = fs.MarkDeprecated(name, "it has no effect: "+why)
+	}
 }
 
 func (c *Config) addGenericFlags(fs *pflag.FlagSet, table []Row) {
@@ -82,7 +107,7 @@ func (c *Config) addCloudFlags(fs *pflag.FlagSet) {
 	k := &c.KubeCloudShared
 	fs.StringVar(&k.CloudProvider.Name, "cloud-provider", k.CloudProvider.Name, "\"external\" when a cloud-controller-manager runs, or empty.")
 	fs.BoolVar(&k.UseServiceAccountCredentials, "use-service-account-credentials", k.UseServiceAccountCredentials, "Let each controller act with the credentials of its own service account.")
-	fs.StringVar(&k.ClusterName, "cluster-name", k.ClusterName, "Name of the cluster.")
+	fs.StringVar(&k.ClusterName, "cluster-name", k.ClusterName, "Name of the cluster. Static pod manifests set it; only the cloud-controller-manager names things after it.")
 	fs.StringVar(&k.ClusterCIDR, "cluster-cidr", k.ClusterCIDR, "Address ranges of pods, at most one of each IP family, comma separated.")
 	fs.BoolVar(&k.AllocateNodeCIDRs, "allocate-node-cidrs", k.AllocateNodeCIDRs, "Give each node a pod range out of --cluster-cidr.")
 	fs.StringVar(&k.CIDRAllocatorType, "cidr-allocator-type", k.CIDRAllocatorType, "Who allocates node ranges: RangeAllocator, or CloudAllocator for the cloud-controller-manager.")
@@ -135,7 +160,7 @@ func (c *Config) addAutoscalingFlags(fs *pflag.FlagSet) {
 
 func (c *Config) addObjectFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(c.GarbageCollectorController.EnableGarbageCollector, "enable-garbage-collector", *c.GarbageCollectorController.EnableGarbageCollector, "Collect dependents of deleted objects; must equal the flag of kube-apiserver.")
-	fs.DurationVar(&c.NamespaceController.NamespaceSyncPeriod.Duration, "namespace-sync-period", c.NamespaceController.NamespaceSyncPeriod.Duration, "How often the life cycle of namespaces is looked at again.")
+	fs.DurationVar(&c.NamespaceController.NamespaceSyncPeriod.Duration, "namespace-sync-period", c.NamespaceController.NamespaceSyncPeriod.Duration, "Longest time after which a namespace that is being deleted and still has content is looked at again.")
 	fs.DurationVar(&c.ResourceQuotaController.ResourceQuotaSyncPeriod.Duration, "resource-quota-sync-period", c.ResourceQuotaController.ResourceQuotaSyncPeriod.Duration, "How often the use of quotas is counted anew.")
 	fs.DurationVar(&c.EndpointController.EndpointUpdatesBatchPeriod.Duration, "endpoint-updates-batch-period", c.EndpointController.EndpointUpdatesBatchPeriod.Duration, "Delay in which changes of pods are collected into one update of Endpoints.")
 	fs.DurationVar(&c.EndpointSliceController.EndpointUpdatesBatchPeriod.Duration, "endpointslice-updates-batch-period", c.EndpointSliceController.EndpointUpdatesBatchPeriod.Duration, "Delay in which changes of pods are collected into one update of EndpointSlices.")

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -23,8 +24,8 @@ import (
 // maxAddresses bounds an Endpoints object; the annotation says when there are more (API reference).
 const maxAddresses = 1000
 
-// New returns the controller.
-func New(f informers.SharedInformerFactory, client kubernetes.Interface, workers int) *reconcile.Controller {
+// New returns the controller. Changes of pods wait for batch, to take others along.
+func New(f informers.SharedInformerFactory, client kubernetes.Interface, batch time.Duration, workers int) *reconcile.Controller {
 	services, pods, endpoints := f.Core().V1().Services(), f.Core().V1().Pods(), f.Core().V1().Endpoints()
 	c := reconcile.New("endpoint", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		svc, err := services.Lister().Services(key.Namespace).Get(key.Name)
@@ -66,7 +67,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, workers
 		}
 		return nil
 	})
-	c.Watch(pods.Informer(), func(obj any) []reconcile.Key { return sliceskeys.SelectedBy(f, obj) })
+	c.WatchBatched(pods.Informer(), batch, func(obj any) []reconcile.Key { return sliceskeys.SelectedBy(f, obj) })
 	c.Watch(endpoints.Informer(), nil)
 	return c
 }

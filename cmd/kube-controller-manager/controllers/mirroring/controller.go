@@ -55,15 +55,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 	}
 	c.Controller = reconcile.New("endpoint_slice_mirroring", reconcile.Func(c.reconcile), reconcile.Options{Workers: o.Workers, Clock: o.Clock})
 	c.Watch(services.Informer(), reconcile.ObjectKey)
-	c.Watch(endpoints.Informer(), func(obj any) []reconcile.Key {
-		if o.Batch <= 0 {
-			return reconcile.ObjectKey(obj)
-		}
-		for _, key := range reconcile.ObjectKey(obj) {
-			c.EnqueueAfter(key, o.Batch)
-		}
-		return nil
-	})
+	c.WatchBatched(endpoints.Informer(), o.Batch, reconcile.ObjectKey)
 	c.Watch(c.sliceInf, func(obj any) []reconcile.Key {
 		s, ok := obj.(*discoveryv1.EndpointSlice)
 		if !ok || s.Labels[discoveryv1.LabelManagedBy] != controllerName || s.Labels[discoveryv1.LabelServiceName] == "" {

@@ -32,11 +32,13 @@ type controller struct {
 	client     kubernetes.Interface
 	metadata   metadata.Interface
 	discovery  discovery.DiscoveryInterface
+	period     time.Duration
 }
 
-// New returns the controller.
-func New(namespaces coreinformers.NamespaceInformer, client kubernetes.Interface, m metadata.Interface, d discovery.DiscoveryInterface, workers int) *reconcile.Controller {
-	c := &controller{namespaces: namespaces, client: client, metadata: m, discovery: d}
+// New returns the controller. A namespace that still has content is looked at again after period at the latest, if it
+// is not 0.
+func New(namespaces coreinformers.NamespaceInformer, client kubernetes.Interface, m metadata.Interface, d discovery.DiscoveryInterface, period time.Duration, workers int) *reconcile.Controller {
+	c := &controller{namespaces: namespaces, client: client, metadata: m, discovery: d, period: period}
 	r := reconcile.New("namespace", reconcile.Func(c.reconcile), reconcile.Options{Workers: workers, MaxDelay: 10 * time.Second})
 	r.Watch(namespaces.Informer(), func(obj any) []reconcile.Key {
 		if n, ok := obj.(*v1.Namespace); ok && n.DeletionTimestamp != nil {
@@ -59,7 +61,7 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 		return reconcile.Result{}, err
 	}
 	if found.incomplete() {
-		return reconcile.Result{RequeueAfter: found.wait()}, nil
+		return reconcile.Result{RequeueAfter: c.wait(found)}, nil
 	}
 	return reconcile.Result{}, c.finalize(ctx, ns.Name)
 }
@@ -102,7 +104,14 @@ func (f content) incomplete() bool {
 	return f.groups != nil || len(f.remaining) > 0 || len(f.errs) > 0
 }
 
-func (f content) wait() time.Duration { return max(soon, min(f.grace/2, 5*time.Second)) }
+// wait is how long a namespace with this content is left alone: half of its pods' grace period, within bounds.
+func (c *controller) wait(f content) time.Duration {
+	wait := max(soon, min(f.grace/2, 5*time.Second))
+	if c.period > 0 {
+		wait = min(wait, c.period)
+	}
+	return wait
+}
 
 // empty deletes what is there: pods first, since policies and identities must hold as long as they run, and everything
 // else when they are gone (KEP-5080).

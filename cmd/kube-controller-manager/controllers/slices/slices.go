@@ -22,8 +22,9 @@ import (
 
 const controllerName = "endpointslice-controller.k8s.io"
 
-// New returns the controller. maxEndpoints bounds a slice; workers reconcile Services in parallel.
-func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorder record.EventRecorder, maxEndpoints int32, workers int) *reconcile.Controller {
+// New returns the controller. maxEndpoints bounds a slice; changes of pods wait for batch, to take others along; workers
+// reconcile Services in parallel.
+func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorder record.EventRecorder, maxEndpoints int32, batch time.Duration, workers int) *reconcile.Controller {
 	services, pods, nodes, slices := f.Core().V1().Services(), f.Core().V1().Pods(), f.Core().V1().Nodes(), f.Discovery().V1().EndpointSlices()
 	tracker := sliceutil.NewEndpointSliceTracker()
 	topology := topologycache.NewTopologyCache()
@@ -67,7 +68,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		}
 		return nil
 	})
-	c.Watch(pods.Informer(), func(obj any) []reconcile.Key { return SelectedBy(f, obj) })
+	c.WatchBatched(pods.Informer(), batch, func(obj any) []reconcile.Key { return SelectedBy(f, obj) })
 	c.Watch(nodes.Informer(), func(any) []reconcile.Key {
 		if all, err := nodes.Lister().List(labels.Everything()); err == nil {
 			topology.SetNodes(klog.Background(), all)

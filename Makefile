@@ -6,6 +6,7 @@ API_PORT       ?= 0
 NODE           ?=
 PART           ?=
 IMAGE          ?=
+BENCH          ?=
 CMD            ?=
 
 export CGO_ENABLED := 0
@@ -81,8 +82,8 @@ conformance: images ## docs/conformance.md anew: each behaviour, its test, and w
 test-vm: images ## kubeadm under systemd, and make up, on a machine with cgroup v2 alone (emulated, slow)
 	@test/vm/run.sh host cluster
 
-bench: images ## the figures of docs/performance.md
-	@build/bench.sh
+bench: images ## the figures of docs/performance.md: BENCH="cluster apiserver controllers scheduler units"
+	@BENCH="$(BENCH)" build/bench.sh
 
 clean: ## remove what was built
 	rm -rf bin out

@@ -3,6 +3,7 @@ package cycle
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sort"
 	"sync"
@@ -134,7 +135,7 @@ func (d *Decider) search(ctx context.Context, c *plugins.Cycle, filters []prepar
 				cancel()
 			}
 		}
-	}, workqueue.WithChunkSize(16))
+	}, workqueue.WithChunkSize(chunk))
 	if len(nodes) > 0 {
 		d.next = (start + evaluated) % len(nodes)
 	}
@@ -146,12 +147,13 @@ func (d *Decider) search(ctx context.Context, c *plugins.Cycle, filters []prepar
 	return feasible, statuses, evaluated, nil
 }
 
-// workers keeps small searches on one goroutine: waking others costs more than asking.
+// chunk is how many nodes a goroutine takes at a time.
+const chunk = 64
+
+// workers keeps small searches on one goroutine, since waking others costs more than asking, and has none wait for a
+// processor: nothing that is asked blocks.
 func (d *Decider) workers(nodes int) int {
-	if nodes < 64 {
-		return 1
-	}
-	return d.Parallelism
+	return max(1, min(d.Parallelism, runtime.GOMAXPROCS(0), nodes/chunk))
 }
 
 // enough is how many nodes that pass end the search: all of a small cluster, a falling share of a large one.
@@ -229,18 +231,30 @@ func (d *Decider) best(ctx context.Context, c *plugins.Cycle, nodes []*snapshot.
 	return nodes[best].Name
 }
 
+// scores sums what the scorers say. Each node is rated by all of them at a time, each scorer's ratings are normalized
+// together.
 func (d *Decider) scores(ctx context.Context, c *plugins.Cycle, nodes []*snapshot.Node) []int64 {
-	totals := make([]int64, len(nodes))
-	scores := make([]int64, len(nodes))
+	type column struct {
+		score  plugins.Score
+		weight int64
+		values []int64
+	}
+	var columns []column
 	for _, p := range d.Profile.Scorers {
-		score := p.PrepareScore(c, nodes)
-		if score == nil {
-			continue
+		if score := p.PrepareScore(c, nodes); score != nil {
+			columns = append(columns, column{score, p.Weight, make([]int64, len(nodes))})
 		}
-		workqueue.ParallelizeUntil(ctx, d.workers(len(nodes)), len(nodes), func(i int) { scores[i] = score.Score(nodes[i]) }, workqueue.WithChunkSize(16))
-		score.Normalize(scores)
-		for i, s := range scores {
-			totals[i] += s * p.Weight
+	}
+	workqueue.ParallelizeUntil(ctx, d.workers(len(nodes)), len(nodes), func(i int) {
+		for _, c := range columns {
+			c.values[i] = c.score.Score(nodes[i])
+		}
+	}, workqueue.WithChunkSize(chunk))
+	totals := make([]int64, len(nodes))
+	for _, c := range columns {
+		c.score.Normalize(c.values)
+		for i, v := range c.values {
+			totals[i] += v * c.weight
 		}
 	}
 	return totals

@@ -1,7 +1,10 @@
 package plugins
 
 import (
+	"slices"
+
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/kube-scheduler/framework"
 
 	"pilotis.dev/cmd/kube-scheduler/snapshot"
@@ -18,34 +21,48 @@ type InterPodAffinity struct {
 
 func (InterPodAffinity) Name() string { return "InterPodAffinity" }
 
-// domain is a value of a topology label: one zone, one host.
-type domain struct{ key, value string }
+// domains holds a number by topology key and by the key's value: by zone, by host.
+type domains map[string]map[string]int64
 
-func domainOf(n *snapshot.Node, key string) (domain, bool) {
+// add changes the number of the node's domain; a node without the label is in none.
+func (d domains) add(n *snapshot.Node, key string, by int64) bool {
 	value, ok := n.Labels[key]
-	return domain{key, value}, ok
+	if !ok {
+		return false
+	}
+	if d[key] == nil {
+		d[key] = map[string]int64{}
+	}
+	d[key][value] += by
+	return true
+}
+
+// of is the number of the node's domain.
+func (d domains) of(n *snapshot.Node, key string) (count int64, labelled bool) {
+	value, labelled := n.Labels[key]
+	return d[key][value], labelled
 }
 
 // podAffinityFilter counts, by domain, the pods that matter.
 type podAffinityFilter struct {
 	pod       *snapshot.Pod
-	wanted    []map[domain]int // by the pod's required affinity terms: pods that match all terms
-	unwanted  []map[domain]int // by its anti-affinity terms
-	repelling map[domain]int   // running pods whose required anti-affinity matches the pod
+	wanted    domains   // pods that match all of the pod's required affinity terms
+	unwanted  []domains // by its anti-affinity terms
+	repelling domains   // running pods whose required anti-affinity matches the pod
 	// alone: nobody matches the affinity terms yet, and the pod matches them itself, so it may be the first.
 	alone bool
 }
 
 // PrepareFilter walks over the running pods once.
 func (InterPodAffinity) PrepareFilter(c *Cycle) (Filter, *framework.Status) {
-	f := &podAffinityFilter{pod: c.Pod, repelling: map[domain]int{}}
-	labels := c.NamespaceLabels(c.Pod.Namespace)
+	f := &podAffinityFilter{pod: c.Pod, repelling: domains{}}
+	ours := c.NamespaceLabels(c.Pod.Namespace)
 	for _, n := range c.Snapshot.Nodes {
 		for _, other := range n.Averse {
 			for i := range other.RequiredAntiAffinity {
 				term := &other.RequiredAntiAffinity[i]
-				if d, ok := domainOf(n, term.TopologyKey); ok && term.Matches(c.Pod.Pod, labels) {
-					f.repelling[d]++
+				if term.Matches(c.Pod.Pod, ours) {
+					f.repelling.add(n, term.TopologyKey, 1)
 				}
 			}
 		}
@@ -60,34 +77,34 @@ func (InterPodAffinity) PrepareFilter(c *Cycle) (Filter, *framework.Status) {
 }
 
 func (f *podAffinityFilter) count(c *Cycle) {
-	f.wanted = make([]map[domain]int, len(f.pod.RequiredAffinity))
-	f.unwanted = make([]map[domain]int, len(f.pod.RequiredAntiAffinity))
-	for i := range f.wanted {
-		f.wanted[i] = map[domain]int{}
-	}
+	f.wanted = domains{}
+	f.unwanted = make([]domains, len(f.pod.RequiredAntiAffinity))
 	for i := range f.unwanted {
-		f.unwanted[i] = map[domain]int{}
+		f.unwanted[i] = domains{}
 	}
-	any := false
+	var keys []string // a key that two terms share counts once
+	for _, term := range f.pod.RequiredAffinity {
+		if !slices.Contains(keys, term.TopologyKey) {
+			keys = append(keys, term.TopologyKey)
+		}
+	}
+	found := false
 	for _, n := range c.Snapshot.Nodes {
 		for _, other := range n.Pods {
-			if len(f.wanted) > 0 && matchesAll(f.pod.RequiredAffinity, other, c) {
-				for i, term := range f.pod.RequiredAffinity {
-					if d, ok := domainOf(n, term.TopologyKey); ok {
-						f.wanted[i][d]++
-						any = true
-					}
+			if len(keys) > 0 && matchesAll(f.pod.RequiredAffinity, other, c) {
+				for _, key := range keys {
+					found = f.wanted.add(n, key, 1) || found
 				}
 			}
 			for i := range f.pod.RequiredAntiAffinity {
 				term := &f.pod.RequiredAntiAffinity[i]
-				if d, ok := domainOf(n, term.TopologyKey); ok && term.Matches(other.Pod, c.NamespaceLabels(other.Namespace)) {
-					f.unwanted[i][d]++
+				if term.Matches(other.Pod, c.NamespaceLabels(other.Namespace)) {
+					f.unwanted[i].add(n, term.TopologyKey, 1)
 				}
 			}
 		}
 	}
-	f.alone = !any && matchesAll(f.pod.RequiredAffinity, f.pod, c)
+	f.alone = !found && matchesAll(f.pod.RequiredAffinity, f.pod, c)
 }
 
 func matchesAll(terms []framework.AffinityTerm, pod *snapshot.Pod, c *Cycle) bool {
@@ -100,22 +117,19 @@ func matchesAll(terms []framework.AffinityTerm, pod *snapshot.Pod, c *Cycle) boo
 }
 
 func (f *podAffinityFilter) Filter(n *snapshot.Node) *framework.Status {
-	for i, term := range f.pod.RequiredAffinity {
-		d, ok := domainOf(n, term.TopologyKey)
-		if !ok || (f.wanted[i][d] == 0 && !f.alone) {
+	for _, term := range f.pod.RequiredAffinity {
+		if count, labelled := f.wanted.of(n, term.TopologyKey); !labelled || (count == 0 && !f.alone) {
 			return framework.NewStatus(framework.UnschedulableAndUnresolvable, "node(s) didn't match pod affinity rules")
 		}
 	}
 	for i, term := range f.pod.RequiredAntiAffinity {
-		if d, ok := domainOf(n, term.TopologyKey); ok && f.unwanted[i][d] > 0 {
+		if count, _ := f.unwanted[i].of(n, term.TopologyKey); count > 0 {
 			return framework.NewStatus(framework.Unschedulable, "node(s) didn't match pod anti-affinity rules")
 		}
 	}
-	for d := range f.repelling {
-		if n.Labels[d.key] == d.value {
-			if _, has := n.Labels[d.key]; has {
-				return framework.NewStatus(framework.Unschedulable, "node(s) didn't satisfy existing pods anti-affinity rules")
-			}
+	for key := range f.repelling {
+		if count, labelled := f.repelling.of(n, key); labelled && count > 0 {
+			return framework.NewStatus(framework.Unschedulable, "node(s) didn't satisfy existing pods anti-affinity rules")
 		}
 	}
 	return nil
@@ -124,25 +138,28 @@ func (f *podAffinityFilter) Filter(n *snapshot.Node) *framework.Status {
 // PrepareScore sums weights by domain: the pod's preferences of running pods, and theirs of it.
 func (p InterPodAffinity) PrepareScore(c *Cycle, _ []*snapshot.Node) Score {
 	own := len(c.Pod.PreferredAffinity)+len(c.Pod.PreferredAntiAffinity) > 0
-	s := podAffinityScore{weights: map[domain]int64{}}
-	labels := c.NamespaceLabels(c.Pod.Namespace)
+	s := podAffinityScore{weights: domains{}}
+	ours := c.NamespaceLabels(c.Pod.Namespace)
+	others := namespaceLabels{of: c.NamespaceLabels}
 	for _, n := range c.Snapshot.Nodes {
-		others := n.Affine
+		concerned := n.Affine
 		if own {
-			others = n.Pods
+			concerned = n.Pods
 		}
-		for _, other := range others {
-			s.add(n, c.Pod.PreferredAffinity, other.Pod, c.NamespaceLabels(other.Namespace), 1)
-			s.add(n, c.Pod.PreferredAntiAffinity, other.Pod, c.NamespaceLabels(other.Namespace), -1)
+		for _, other := range concerned {
+			if own {
+				s.add(n, c.Pod.PreferredAffinity, other.Pod, others.get(other.Namespace), 1)
+				s.add(n, c.Pod.PreferredAntiAffinity, other.Pod, others.get(other.Namespace), -1)
+			}
 			if p.HardWeight > 0 {
 				for i := range other.RequiredAffinity {
 					term := framework.WeightedAffinityTerm{AffinityTerm: other.RequiredAffinity[i], Weight: int32(p.HardWeight)}
-					s.add(n, []framework.WeightedAffinityTerm{term}, c.Pod.Pod, labels, 1)
+					s.add(n, []framework.WeightedAffinityTerm{term}, c.Pod.Pod, ours, 1)
 				}
 			}
 			if !p.IgnorePreferredOfOthers || own {
-				s.add(n, other.PreferredAffinity, c.Pod.Pod, labels, 1)
-				s.add(n, other.PreferredAntiAffinity, c.Pod.Pod, labels, -1)
+				s.add(n, other.PreferredAffinity, c.Pod.Pod, ours, 1)
+				s.add(n, other.PreferredAntiAffinity, c.Pod.Pod, ours, -1)
 			}
 		}
 	}
@@ -152,22 +169,35 @@ func (p InterPodAffinity) PrepareScore(c *Cycle, _ []*snapshot.Node) Score {
 	return s
 }
 
-type podAffinityScore struct{ weights map[domain]int64 }
+// namespaceLabels remembers the last namespace that was asked for: most pods of a node, and of a walk, share one.
+type namespaceLabels struct {
+	of     func(namespace string) labels.Set
+	name   string
+	labels labels.Set
+}
+
+func (l *namespaceLabels) get(name string) labels.Set {
+	if l.name != name {
+		l.name, l.labels = name, l.of(name)
+	}
+	return l.labels
+}
+
+type podAffinityScore struct{ weights domains }
 
 func (s podAffinityScore) add(n *snapshot.Node, terms []framework.WeightedAffinityTerm, pod *v1.Pod, labels map[string]string, sign int64) {
 	for i := range terms {
-		if d, ok := domainOf(n, terms[i].TopologyKey); ok && terms[i].Matches(pod, labels) {
-			s.weights[d] += sign * int64(terms[i].Weight)
+		if terms[i].Matches(pod, labels) {
+			s.weights.add(n, terms[i].TopologyKey, sign*int64(terms[i].Weight))
 		}
 	}
 }
 
 func (s podAffinityScore) Score(n *snapshot.Node) int64 {
 	var sum int64
-	for d, w := range s.weights {
-		if value, ok := n.Labels[d.key]; ok && value == d.value {
-			sum += w
-		}
+	for key := range s.weights {
+		weight, _ := s.weights.of(n, key)
+		sum += weight
 	}
 	return sum
 }

@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -60,14 +61,21 @@ type Queue struct {
 	items    map[types.UID]*Item
 	active   itemHeap
 	backoff  itemHeap
-	inFlight map[types.UID][]plugins.Event // events while the pod is being decided upon
+	waiting  map[types.UID]*Item            // unschedulable, and not gated
+	promised map[string]map[types.UID]*Item // by the name of the node that status.nominatedNodeName promises
+	inFlight map[types.UID][]plugins.Event  // events while the pod is being decided upon
+	swept    time.Time                      // when pods that nothing woke were last looked for
 	wake     chan struct{}
+
+	// nominations is the number of promised items, for readers without the lock: most clusters have none.
+	nominations atomic.Int64
 }
 
 // New returns an empty queue.
 func New(c Config) *Queue {
 	return &Queue{
 		config: c, items: map[types.UID]*Item{}, inFlight: map[types.UID][]plugins.Event{}, wake: make(chan struct{}, 1),
+		waiting: map[types.UID]*Item{}, promised: map[string]map[types.UID]*Item{},
 		active: itemHeap{less: byPriority}, backoff: itemHeap{less: func(a, b *Item) bool { return a.until.Before(b.until) }},
 	}
 }
@@ -97,6 +105,7 @@ func (q *Queue) Add(pod *v1.Pod) {
 	}
 	item := &Item{Pod: snapshot.NewPod(pod), Added: q.config.Clock.Now(), index: -1}
 	q.items[pod.UID] = item
+	q.promise(item)
 	q.admit(item)
 }
 
@@ -127,7 +136,9 @@ func (q *Queue) Update(old, pod *v1.Pod) {
 
 func (q *Queue) update(item *Item, pod *v1.Pod) {
 	old := item.Pod.Pod
+	q.unpromise(item)
 	item.Pod = snapshot.NewPod(pod)
+	q.promise(item)
 	if item.where == active || item.where == backoff {
 		q.move(item, item.where)
 		return
@@ -153,10 +164,16 @@ func (q *Queue) Delete(uid types.UID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if item := q.items[uid]; item != nil {
-		q.move(item, nowhere)
-		delete(q.items, uid)
+		q.forget(item)
 	}
 	delete(q.inFlight, uid)
+}
+
+// forget drops everything that is known of the item.
+func (q *Queue) forget(item *Item) {
+	q.move(item, nowhere)
+	q.unpromise(item)
+	delete(q.items, item.Pod.UID)
 }
 
 // Pop waits for the next pod. It returns nil when ctx ends.
@@ -191,22 +208,26 @@ func (q *Queue) ripen() {
 	for q.backoff.Len() > 0 && !q.backoff.items[0].until.After(now) {
 		q.move(q.backoff.items[0], active)
 	}
-	if q.config.MaxUnschedulable <= 0 {
+	if q.config.MaxUnschedulable <= 0 || now.Sub(q.swept) < min(sweepInterval, q.config.MaxUnschedulable) {
 		return
 	}
-	for _, item := range q.items {
-		if item.where == unschedulable && !item.gated && now.Sub(item.tried) >= q.config.MaxUnschedulable {
+	q.swept = now
+	for _, item := range q.waiting {
+		if now.Sub(item.tried) >= q.config.MaxUnschedulable {
 			q.retry(item)
 		}
 	}
 }
+
+// sweepInterval is how often pods that nothing woke are looked for.
+const sweepInterval = 30 * time.Second
 
 func (q *Queue) nextTimer() clock.Timer {
 	wait := q.config.MaxUnschedulable
 	if wait <= 0 {
 		wait = time.Minute
 	}
-	wait = min(wait, 30*time.Second)
+	wait = min(wait, sweepInterval)
 	if q.backoff.Len() > 0 {
 		wait = min(wait, q.backoff.items[0].until.Sub(q.config.Clock.Now()))
 	}
@@ -218,7 +239,9 @@ func (q *Queue) Done(item *Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.inFlight, item.Pod.UID)
-	delete(q.items, item.Pod.UID)
+	if q.items[item.Pod.UID] == item {
+		q.forget(item)
+	}
 }
 
 // Failed ends an attempt without success: the pod waits for an event that may help, unless one came during the
@@ -272,8 +295,8 @@ func (q *Queue) Happened(e plugins.Event) {
 	for uid := range q.inFlight {
 		q.inFlight[uid] = append(q.inFlight[uid], e)
 	}
-	for _, item := range q.items {
-		if item.where == unschedulable && !item.gated && q.config.Wakes(e, item.Pod, item.refusedBy) {
+	for _, item := range q.waiting {
+		if q.config.Wakes(e, item.Pod, item.refusedBy) {
 			q.retry(item)
 		}
 	}
@@ -300,15 +323,41 @@ func (q *Queue) Pending() (activeCount, backoffCount, unschedulableCount, gatedC
 
 // Nominated gives the waiting pods that were promised room on the node.
 func (q *Queue) Nominated(node string) []*snapshot.Pod {
+	if q.nominations.Load() == 0 {
+		return nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var pods []*snapshot.Pod
-	for _, item := range q.items {
-		if item.Pod.Status.NominatedNodeName == node {
-			pods = append(pods, item.Pod)
-		}
+	for _, item := range q.promised[node] {
+		pods = append(pods, item.Pod)
 	}
 	return pods
+}
+
+// promise notes the node that the item's pod was promised room on, unpromise forgets it.
+func (q *Queue) promise(item *Item) {
+	node := item.Pod.Status.NominatedNodeName
+	if node == "" {
+		return
+	}
+	if q.promised[node] == nil {
+		q.promised[node] = map[types.UID]*Item{}
+	}
+	q.promised[node][item.Pod.UID] = item
+	q.nominations.Add(1)
+}
+
+func (q *Queue) unpromise(item *Item) {
+	node := item.Pod.Status.NominatedNodeName
+	if q.promised[node][item.Pod.UID] == nil {
+		return
+	}
+	delete(q.promised[node], item.Pod.UID)
+	if len(q.promised[node]) == 0 {
+		delete(q.promised, node)
+	}
+	q.nominations.Add(-1)
 }
 
 func (q *Queue) move(item *Item, to place) {
@@ -317,6 +366,8 @@ func (q *Queue) move(item *Item, to place) {
 		heap.Remove(&q.active, item.index)
 	case backoff:
 		heap.Remove(&q.backoff, item.index)
+	case unschedulable:
+		delete(q.waiting, item.Pod.UID)
 	}
 	item.where = to
 	switch to {
@@ -324,6 +375,11 @@ func (q *Queue) move(item *Item, to place) {
 		heap.Push(&q.active, item)
 	case backoff:
 		heap.Push(&q.backoff, item)
+	case unschedulable:
+		if !item.gated {
+			q.waiting[item.Pod.UID] = item
+		}
+		return
 	default:
 		return
 	}

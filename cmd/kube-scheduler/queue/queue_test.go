@@ -114,3 +114,51 @@ func TestGatedPodIsNotConsidered(t *testing.T) {
 		}
 	})
 }
+
+func TestRoomIsPromisedWhileThePodWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		promised := func(node, want string) {
+			t.Helper()
+			got := ""
+			for _, p := range q.Nominated(node) {
+				got += p.Name
+			}
+			if got != want {
+				t.Errorf("%q were promised room on %s, want %q", got, node, want)
+			}
+		}
+		before := pod("p", 0)
+		q.Add(before)
+		promised("a", "")
+		after := before.DeepCopy()
+		after.Status.NominatedNodeName = "a"
+		q.Update(before, after)
+		promised("a", "p")
+		item := pop(q, time.Second)
+		promised("a", "p") // while it is decided upon too
+		q.Failed(item, map[string]bool{"fit": true})
+		moved := after.DeepCopy()
+		moved.Status.NominatedNodeName = "b"
+		q.Update(after, moved)
+		promised("a", "")
+		promised("b", "p")
+		q.Delete(before.UID)
+		promised("b", "")
+	})
+}
+
+func TestPodThatNothingWakesComesBackAtLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		q.Add(pod("p", 0))
+		began := time.Now()
+		q.Failed(pop(q, time.Second), map[string]bool{"other": true})
+		if pop(q, time.Hour) == nil {
+			t.Fatal("it never came back")
+		}
+		if waited := time.Since(began); waited < 5*time.Minute || waited > 6*time.Minute {
+			t.Errorf("it came back after %v, want 5 minutes and at most a sweep more", waited)
+		}
+	})
+}

@@ -1,7 +1,9 @@
 package snapshot
 
 import (
-	"sort"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	v1 "k8s.io/api/core/v1"
@@ -32,7 +34,7 @@ type placed struct {
 
 // NewCache is empty.
 func NewCache() *Cache {
-	return &Cache{nodes: map[string]*entry{}, pods: map[types.UID]placed{}, changed: map[string]bool{}, last: &Snapshot{byName: map[string]*Node{}}}
+	return &Cache{nodes: map[string]*entry{}, pods: map[types.UID]placed{}, changed: map[string]bool{}, last: newSnapshot(nil)}
 }
 
 func (c *Cache) entry(name string) *entry {
@@ -131,37 +133,55 @@ func (c *Cache) Snapshot() *Snapshot {
 	if len(c.changed) == 0 {
 		return c.last
 	}
-	byName := make(map[string]*Node, len(c.nodes))
-	for name, n := range c.last.byName {
-		if !c.changed[name] {
-			byName[name] = n
+	defer clear(c.changed)
+	if next := c.replaced(); next != nil {
+		c.last = next
+		return next
+	}
+	nodes := make([]*Node, 0, len(c.nodes))
+	for name, e := range c.nodes {
+		switch before := c.last.Node(name); {
+		case !e.known:
+		case c.changed[name] || before == nil:
+			nodes = append(nodes, e.node.clone())
+		default:
+			nodes = append(nodes, before)
 		}
 	}
-	for name := range c.changed {
-		if e := c.nodes[name]; e != nil && e.known {
-			byName[name] = e.node.clone()
-		}
-	}
-	clear(c.changed)
-	c.last = newSnapshot(byName)
+	c.last = newSnapshot(nodes)
 	return c.last
+}
+
+// replaced is the last snapshot with the changed nodes in the places of their former selves; nil when nodes came, went
+// or changed their zones, so that places are to be given anew.
+func (c *Cache) replaced() *Snapshot {
+	next := &Snapshot{Nodes: slices.Clone(c.last.Nodes), places: c.last.places}
+	for name := range c.changed {
+		place, before := c.last.places[name]
+		e := c.nodes[name]
+		if e == nil || !e.known {
+			if before {
+				return nil
+			}
+			continue
+		}
+		if !before || zoneOf(e.node) != zoneOf(next.Nodes[place]) {
+			return nil
+		}
+		next.Nodes[place] = e.node.clone()
+	}
+	return next
 }
 
 // Snapshot is all nodes at one moment. It is immutable.
 type Snapshot struct {
 	// Nodes lists zone by zone in turn, so that a search that ends early has looked everywhere.
 	Nodes  []*Node
-	byName map[string]*Node
+	places map[string]int // in Nodes, by name; shared by snapshots of the same nodes
 }
 
 // New makes a snapshot of nodes, for tests and what-if questions.
-func New(nodes ...*Node) *Snapshot {
-	byName := make(map[string]*Node, len(nodes))
-	for _, n := range nodes {
-		byName[n.Name] = n
-	}
-	return newSnapshot(byName)
-}
+func New(nodes ...*Node) *Snapshot { return newSnapshot(nodes) }
 
 // NewNode makes a node with pods, for tests and what-if questions.
 func NewNode(n *v1.Node, pods ...*v1.Pod) *Node {
@@ -173,38 +193,42 @@ func NewNode(n *v1.Node, pods ...*v1.Pod) *Node {
 }
 
 // Node finds a node by name; nil: it does not exist.
-func (s *Snapshot) Node(name string) *Node { return s.byName[name] }
+func (s *Snapshot) Node(name string) *Node {
+	if place, ok := s.places[name]; ok {
+		return s.Nodes[place]
+	}
+	return nil
+}
 
 // Replace is the snapshot with one node as given instead.
 func (s *Snapshot) Replace(n *Node) *Snapshot {
-	byName := make(map[string]*Node, len(s.byName))
-	nodes := make([]*Node, len(s.Nodes))
-	for i, have := range s.Nodes {
-		if have.Name == n.Name {
-			have = n
-		}
-		nodes[i], byName[have.Name] = have, have
+	next := &Snapshot{Nodes: slices.Clone(s.Nodes), places: s.places}
+	if place, ok := s.places[n.Name]; ok {
+		next.Nodes[place] = n
 	}
-	return &Snapshot{Nodes: nodes, byName: byName}
+	return next
 }
 
-func newSnapshot(byName map[string]*Node) *Snapshot {
+func zoneOf(n *Node) string {
+	return n.Labels[v1.LabelTopologyRegion] + "/" + n.Labels[v1.LabelTopologyZone]
+}
+
+// newSnapshot gives the nodes their places.
+func newSnapshot(nodes []*Node) *Snapshot {
 	zones := map[string][]*Node{}
-	for _, n := range byName {
-		zone := n.Labels[v1.LabelTopologyRegion] + "/" + n.Labels[v1.LabelTopologyZone]
-		zones[zone] = append(zones[zone], n)
+	for _, n := range nodes {
+		zones[zoneOf(n)] = append(zones[zoneOf(n)], n)
 	}
-	names := make([]string, 0, len(zones))
-	for z, nodes := range zones {
-		names = append(names, z)
-		sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
+	for _, members := range zones {
+		slices.SortFunc(members, func(a, b *Node) int { return strings.Compare(a.Name, b.Name) })
 	}
-	sort.Strings(names)
-	s := &Snapshot{Nodes: make([]*Node, 0, len(byName)), byName: byName}
-	for i := 0; len(s.Nodes) < len(byName); i++ {
-		for _, z := range names {
-			if i < len(zones[z]) {
-				s.Nodes = append(s.Nodes, zones[z][i])
+	names := slices.Sorted(maps.Keys(zones))
+	s := &Snapshot{Nodes: make([]*Node, 0, len(nodes)), places: make(map[string]int, len(nodes))}
+	for i := 0; len(s.Nodes) < len(nodes); i++ {
+		for _, zone := range names {
+			if i < len(zones[zone]) {
+				s.places[zones[zone][i].Name] = len(s.Nodes)
+				s.Nodes = append(s.Nodes, zones[zone][i])
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
@@ -29,12 +30,13 @@ import (
 
 // Config of the controller.
 type Config struct {
-	Informers informers.SharedInformerFactory
-	Client    kubernetes.Interface
-	Metadata  metadata.Interface
-	Mapper    meta.RESTMapper
-	Workers   int
-	Resync    time.Duration
+	Informers         informers.SharedInformerFactory
+	MetadataInformers metadatainformer.SharedInformerFactory
+	Client            kubernetes.Interface
+	Metadata          metadata.Interface
+	Mapper            meta.RESTMapper
+	Workers           int
+	Resync            time.Duration
 }
 
 // New returns the controller; its keys are quotas.
@@ -91,25 +93,31 @@ func New(c Config) *reconcile.Controller {
 	return r
 }
 
-// counted are the informers of the kinds that most quotas name.
+// counted are the informers of the kinds that most quotas name. Of kinds that are counted by number alone, and whose
+// content can be large, only metadata is kept.
 func (c Config) counted() map[schema.GroupVersionResource]cache.SharedIndexInformer {
 	core := c.Informers.Core().V1()
 	v := func(resource string) schema.GroupVersionResource { return v1.SchemeGroupVersion.WithResource(resource) }
-	return map[schema.GroupVersionResource]cache.SharedIndexInformer{
+	informers := map[schema.GroupVersionResource]cache.SharedIndexInformer{
 		v("pods"): core.Pods().Informer(), v("services"): core.Services().Informer(), v("persistentvolumeclaims"): core.PersistentVolumeClaims().Informer(),
-		v("configmaps"): core.ConfigMaps().Informer(), v("secrets"): core.Secrets().Informer(), v("replicationcontrollers"): core.ReplicationControllers().Informer(),
-		v("resourcequotas"): core.ResourceQuotas().Informer(),
+		v("replicationcontrollers"): core.ReplicationControllers().Informer(), v("resourcequotas"): core.ResourceQuotas().Informer(),
 	}
+	for _, resource := range []string{"configmaps", "secrets"} {
+		informers[v(resource)] = c.MetadataInformers.ForResource(v(resource)).Informer()
+	}
+	return informers
 }
 
 // list reads a kind from its informer, or asks the server for the objects' metadata, which is enough to count them.
 func (c Config) list(resource schema.GroupVersionResource, namespace string) ([]runtime.Object, error) {
 	if informer := c.counted()[resource]; informer != nil {
-		generic, err := c.Informers.ForResource(resource)
-		if err != nil {
-			return nil, err
-		}
-		return generic.Lister().ByNamespace(namespace).List(labels.Everything())
+		var out []runtime.Object
+		err := cache.ListAllByNamespace(informer.GetIndexer(), namespace, labels.Everything(), func(obj any) {
+			if o, ok := obj.(runtime.Object); ok {
+				out = append(out, o)
+			}
+		})
+		return out, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

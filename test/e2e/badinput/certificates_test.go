@@ -7,8 +7,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -36,10 +39,13 @@ func pair(t *testing.T, name string, notAfter time.Time) (certificate, key strin
 // identity is the key that apiserver signs tokens with, in the folder of the run.
 var identity, runDir string
 
+// serving counts the folders in which API servers put their certificates: two that start at once must not share one.
+var serving atomic.Int64
+
 // apiserver gives the flags of an API server that lacks nothing but etcd.
 func apiserver(more ...string) []string {
 	return append([]string{"--advertise-address=127.0.0.1", "--etcd-servers=https://127.0.0.1:1", "--service-account-issuer=https://issuer.example",
-		"--service-account-key-file=" + identity, "--service-account-signing-key-file=" + identity, "--cert-dir=" + runDir}, more...)
+		"--service-account-key-file=" + identity, "--service-account-signing-key-file=" + identity, "--cert-dir=" + filepath.Join(runDir, fmt.Sprint("serving-", serving.Add(1)))}, more...)
 }
 
 // kubeconfig names a server that is not there, with a certificate and its authority, or with a token when it has none.

@@ -2,6 +2,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -104,11 +105,28 @@ func Generate(in Input) v1.PodStatus {
 	s.Phase = phase(in, &s)
 	if in.Rejected != nil {
 		s.Phase, s.Reason, s.Message = v1.PodFailed, in.Rejected.Reason, in.Rejected.Message
-	} else if old.Phase == v1.PodFailed || old.Phase == v1.PodSucceeded {
-		s.Phase = old.Phase // an end is final
+	} else if final(old.Phase) {
+		s.Phase = old.Phase
 	}
 	s.Conditions = conditions(in, &s)
+	if final(s.Phase) && !final(old.Phase) && anyRuns(&s) {
+		// Whoever sees an end, the scheduler and controllers among them, takes what the pod held for free. So an end is
+		// told when the last container, sidecars among them, has ended.
+		s.Phase, s.Reason, s.Message = cmp.Or(old.Phase, v1.PodRunning), old.Reason, old.Message
+	}
 	return s
+}
+
+func final(phase v1.PodPhase) bool { return phase == v1.PodFailed || phase == v1.PodSucceeded }
+
+// anyRuns reports whether a container of any kind runs.
+func anyRuns(s *v1.PodStatus) bool {
+	for _, list := range [][]v1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses} {
+		if slices.ContainsFunc(list, func(c v1.ContainerStatus) bool { return c.State.Running != nil }) {
+			return true
+		}
+	}
+	return false
 }
 
 // refused reports that the node did not take the pod at all.

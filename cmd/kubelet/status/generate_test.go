@@ -219,3 +219,29 @@ func TestRejectedPodFails(t *testing.T) {
 		t.Errorf("phase %s, reason %s, message %s", s.Phase, s.Reason, s.Message)
 	}
 }
+
+// Who sees an end takes the pod's place on the node for free, so it waits for the last container.
+func TestAnEndIsToldWhenTheLastContainerHasEnded(t *testing.T) {
+	withSidecar := pod(v1.RestartPolicyNever, []string{"s"}, "a")
+	withSidecar.Spec.InitContainers[0].RestartPolicy = ptr.To(v1.ContainerRestartPolicyAlways)
+	in := input(withSidecar, sees(running("s"), exited("a", 0)))
+	if s := Generate(in); s.Phase != v1.PodRunning {
+		t.Errorf("the pod is %s while its sidecar runs", s.Phase)
+	}
+	in = input(withSidecar, sees(exited("s", 0), exited("a", 0)))
+	if s := Generate(in); s.Phase != v1.PodSucceeded {
+		t.Errorf("the pod is %s after its sidecar ended", s.Phase)
+	}
+
+	late := pod(v1.RestartPolicyAlways, nil, "a")
+	late.Status.Phase = v1.PodRunning
+	in = input(late, sees(running("a")))
+	in.Rejected, in.Ending = &Rejection{Reason: "DeadlineExceeded", Message: "too late"}, true
+	if s := Generate(in); s.Phase != v1.PodRunning || s.Reason != "" || s.Message != "" || condition(s, v1.PodReady).Status == v1.ConditionTrue {
+		t.Errorf("phase %s (%s: %s), conditions %v while a container ends", s.Phase, s.Reason, s.Message, s.Conditions)
+	}
+	in.Observed = sees(exited("a", 137))
+	if s := Generate(in); s.Phase != v1.PodFailed || s.Reason != "DeadlineExceeded" || s.Message != "too late" {
+		t.Errorf("phase %s (%s: %s) after the last container ended", s.Phase, s.Reason, s.Message)
+	}
+}

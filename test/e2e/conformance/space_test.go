@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // patience bounds every wait.
@@ -67,7 +69,7 @@ func (s *space) newNamespace() string {
 		s.Fatal(err)
 	}
 	s.Cleanup(func() {
-		if err := s.Client.CoreV1().Namespaces().Delete(s.cleanupContext(), ns.Name, metav1.DeleteOptions{}); err != nil {
+		if err := s.Client.CoreV1().Namespaces().Delete(s.cleanupContext(), ns.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			s.Log(err)
 		}
 	})

@@ -392,3 +392,21 @@ func TestRotatedLogsAreCompressedAndCounted(t *testing.T) {
 		t.Errorf("old logs %v: want the newest one compressed and the one just rotated", old)
 	}
 }
+
+// TestBrokenOffCompressionLosesNothing: the log stays when its compressed copy could not be finished.
+func TestBrokenOffCompressionLosesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "0.log.20260101-000000")
+	if err := os.Mkdir(path, 0o755); err != nil { // reading a folder fails in the middle
+		t.Fatal(err)
+	}
+	if err := compress(path); err == nil {
+		t.Error("the failure is not told")
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the log is gone: %v", err)
+	}
+	left, err := filepath.Glob(path + ".*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

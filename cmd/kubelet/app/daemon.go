@@ -71,14 +71,20 @@ type daemon struct {
 // Run is the kubelet with the options given, until ctx ends.
 func Run(ctx context.Context, o *config.Options) error {
 	d := &daemon{options: o}
-	err := prepareHost(ctx, o)
-	if err != nil {
+	var err error
+	if o.LockFile != "" {
+		if ctx, err = holdLock(ctx, o.LockFile, o.ExitOnLockContention); err != nil {
+			return err
+		}
+	}
+	if err := prepareHost(ctx, o); err != nil {
+		return err
+	}
+	// A credential that no server takes is told before the runtime is waited for.
+	if err := d.reachAPI(ctx); err != nil {
 		return err
 	}
 	if d.runtime, d.images, err = connect(ctx, o); err != nil {
-		return err
-	}
-	if err := d.reachAPI(ctx); err != nil {
 		return err
 	}
 	stopEvents := d.recordEvents(ctx)
@@ -157,7 +163,7 @@ func (d *daemon) recordEvents(ctx context.Context) (stop func()) {
 func (d *daemon) build(ctx context.Context) error {
 	o, c := d.options, &d.options.Config
 	k := &Kubelet{Node: o.NodeName, RootDir: o.RootDirectory, Client: d.client, Recorder: d.recorder, Desired: desired.NewSet(d.sources()...),
-		Runtime: observed.Runtime{Service: d.runtime}, Backoff: plan.NewBackoff(c.CrashLoopBackOff.MaxContainerRestartPeriod.Duration), MaxPods: int(maxPods(c)), DeadContainers: int(o.MaxDeadContainers), Logs: observed.Logs{Pods: c.PodLogsDir, Links: observed.ContainerLogRoot}, UnsafeSysctls: c.AllowedUnsafeSysctls,
+		Runtime: observed.Runtime{Service: d.runtime}, Backoff: plan.NewBackoff(c.CrashLoopBackOff.MaxContainerRestartPeriod.Duration), MaxPods: int(maxPods(c)), SyncEvery: c.SyncFrequency.Duration, DeadContainers: int(o.MaxDeadContainers), MaxDeadInAll: int(o.MaxDeadInAll), MinDeadAge: o.MinDeadAge, Logs: observed.Logs{Pods: c.PodLogsDir, Links: observed.ContainerLogRoot}, UnsafeSysctls: c.AllowedUnsafeSysctls,
 		Cgroups: resources.Cgroups{Root: orDefault(c.CgroupRoot, "/"), Systemd: d.systemdCgroups(ctx), Enabled: *c.CgroupsPerQOS, PidsLimit: *c.PodPidsLimit, CPUQuota: *c.CPUCFSQuota, CPUPeriod: c.CPUCFSQuotaPeriod.Microseconds()}}
 	d.kubelet = k
 	k.Desired.Listen(func(uid types.UID) {

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 
-	"k8s.io/klog/v2"
+	"k8s.io/component-base/metrics"
 
 	"pilotis.dev/cmd/kubelet/config"
 	"pilotis.dev/cmd/kubelet/node/machine"
@@ -17,7 +17,7 @@ import (
 
 // prepareHost makes the kubelet's folders, checks the machine and takes the kubelet's own place on it.
 func prepareHost(ctx context.Context, o *config.Options) error {
-	c, logger := &o.Config, klog.FromContext(ctx)
+	c := &o.Config
 	for _, dir := range []string{o.RootDirectory, filepath.Join(o.RootDirectory, "pods")} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return fmt.Errorf("--root-dir: %w", err)
@@ -34,8 +34,11 @@ func prepareHost(ctx context.Context, o *config.Options) error {
 	if used, total, err := machine.Host.SwapUsage(); err == nil && total > 0 && *c.FailSwapOn {
 		return fmt.Errorf("this machine swaps (%d of %d bytes used) and failSwapOn is true: switch swap off, or set failSwapOn: false", used, total)
 	}
-	for _, name := range config.Unsupported(c) {
-		logger.Info("A field of the configuration has no effect in this kubelet", "field", name)
+	if drivers, err := os.ReadDir(c.VolumePluginDir); err == nil && len(drivers) > 0 {
+		return fmt.Errorf("volumePluginDir %s holds %s: FlexVolume drivers are not supported, use CSI drivers and empty the folder", c.VolumePluginDir, drivers[0].Name())
+	}
+	if c.ShowHiddenMetricsForVersion != "" {
+		metrics.SetShowHidden()
 	}
 	if c.EnableContentionProfiling {
 		goruntime.SetBlockProfileRate(1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,8 +63,16 @@ func (k *Kubelet) wakeStrangers(ctx context.Context) {
 	}
 }
 
-// collectContainers removes ended containers beyond the newest of each name, and sandboxes that were replaced.
+// deadContainer is an ended container that is kept for its logs.
+type deadContainer struct {
+	pod       *observed.Pod
+	container *observed.Container
+}
+
+// collectContainers removes ended containers beyond the newest of each name, then the oldest beyond the number that the node
+// keeps in all, and sandboxes that were replaced.
 func (k *Kubelet) collectContainers(ctx context.Context) {
+	var kept []deadContainer
 	for _, pod := range k.Desired.Pods() {
 		o, err := k.Runtime.Pod(ctx, pod.UID)
 		if err != nil {
@@ -72,9 +81,14 @@ func (k *Kubelet) collectContainers(ctx context.Context) {
 		count := map[string]int{}
 		for _, c := range o.Containers {
 			count[c.Name]++
-			// The newest of a name, and its predecessor while it runs, may still be asked for.
-			if !c.Running() && count[c.Name] > k.DeadContainers+1 {
+			if c.Running() || count[c.Name] == 1 || time.Since(c.Finished) < k.MinDeadAge {
+				continue // the newest of a name tells the pod's state
+			}
+			// Its predecessor while it runs may still be asked for.
+			if count[c.Name] > k.DeadContainers+1 {
 				k.logError(ctx, k.Actor.RemoveContainer(ctx, o, c, true), "An ended container cannot be removed")
+			} else {
+				kept = append(kept, deadContainer{o, c})
 			}
 		}
 		for _, s := range o.Sandboxes[min(1, len(o.Sandboxes)):] {
@@ -83,6 +97,13 @@ func (k *Kubelet) collectContainers(ctx context.Context) {
 			}
 			k.logError(ctx, k.Runtime.Service.RemovePodSandbox(ctx, s.ID), "A replaced sandbox cannot be removed")
 		}
+	}
+	if k.MaxDeadInAll < 0 {
+		return
+	}
+	slices.SortFunc(kept, func(a, b deadContainer) int { return a.container.Finished.Compare(b.container.Finished) })
+	for _, d := range kept[:max(0, len(kept)-k.MaxDeadInAll)] {
+		k.logError(ctx, k.Actor.RemoveContainer(ctx, d.pod, d.container, true), "An ended container cannot be removed")
 	}
 }
 

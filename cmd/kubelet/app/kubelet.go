@@ -72,6 +72,11 @@ type Kubelet struct {
 	// Pressure tells why the node takes no such pod now; empty: it does. nil: it always does.
 	Pressure func(pod *v1.Pod) string
 	// DeadContainers is how many ended containers of a name stay, for their logs.
+	// MaxDeadInAll is how many ended containers stay in all; negative: any number. MinDeadAge is how long each stays at least.
+	MaxDeadInAll int
+	MinDeadAge   time.Duration
+	// SyncEvery is how often a pod is looked at although nothing happened (syncFrequency); 0: never.
+	SyncEvery      time.Duration
 	DeadContainers int
 	// UnsafeSysctls are those that pods may set besides the safe ones (allowedUnsafeSysctls).
 	UnsafeSysctls []string

@@ -3,25 +3,32 @@ package app
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/client-go/util/workqueue"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/klog/v2"
 
 	"pilotis.dev/cmd/kubelet/config"
 )
 
-// rotateLogs keeps each container's log below containerLogMaxSize, and containerLogMaxFiles files of it.
+// rotateLogs keeps each container's log below containerLogMaxSize, and containerLogMaxFiles files of it; containerLogMaxWorkers are
+// rotated at a time. A negative size means no rotation.
 func (k *Kubelet) rotateLogs(o *config.Options) func(context.Context) {
-	limit, files := resource.MustParse(o.Config.ContainerLogMaxSize), int(*o.Config.ContainerLogMaxFiles)
+	limit, files, workers := resource.MustParse(o.Config.ContainerLogMaxSize), int(*o.Config.ContainerLogMaxFiles), int(*o.Config.ContainerLogMaxWorkers)
 	return func(ctx context.Context) {
+		if limit.Sign() < 0 {
+			return
+		}
 		ticker := time.NewTicker(o.Config.ContainerLogMonitorInterval.Duration)
 		defer ticker.Stop()
 		for {
@@ -34,11 +41,11 @@ func (k *Kubelet) rotateLogs(o *config.Options) func(context.Context) {
 			if err != nil {
 				continue
 			}
-			for _, c := range running {
-				if err := k.rotate(ctx, c.Id, limit.Value(), files); err != nil {
-					klog.FromContext(ctx).Info("A container's log cannot be rotated", "containerID", c.Id, "reason", err.Error())
+			workqueue.ParallelizeUntil(ctx, workers, len(running), func(i int) {
+				if err := k.rotate(ctx, running[i].Id, limit.Value(), files); err != nil {
+					klog.FromContext(ctx).Info("A container's log cannot be rotated", "containerID", running[i].Id, "reason", err.Error())
 				}
-			}
+			})
 		}
 	}
 }
@@ -79,32 +86,37 @@ func (k *Kubelet) rotate(ctx context.Context, id string, limit int64, files int)
 	return nil
 }
 
-// oldLogs are the rotated logs of path, oldest first.
+// oldLogs are the rotated logs of path, oldest first, without what an interrupted compression left.
 func oldLogs(path string) []string {
 	found, _ := filepath.Glob(path + ".*")
+	found = slices.DeleteFunc(found, func(f string) bool { return strings.HasSuffix(f, ".tmp") })
 	sort.Strings(found)
 	return found
 }
 
-func compress(path string) error {
+// compress makes path a .gz beside it, whole or not at all.
+func compress(path string) (err error) {
 	in, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o640)
+	unfinished := path + ".tmp"
+	out, err := os.OpenFile(unfinished, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o640)
 	if err != nil {
 		return err
 	}
-	defer out.Close()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(unfinished))
+		}
+	}()
 	w := gzip.NewWriter(out)
-	if _, err := io.Copy(w, in); err != nil {
+	_, err = io.Copy(w, in)
+	if err = errors.Join(err, w.Close(), out.Close()); err != nil {
 		return err
 	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".tmp", path+".gz"); err != nil {
+	if err = os.Rename(unfinished, path+".gz"); err != nil {
 		return err
 	}
 	return os.Remove(path)

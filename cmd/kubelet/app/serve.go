@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 
@@ -41,13 +42,19 @@ func (d *daemon) serve(ctx context.Context, start func(func(context.Context))) e
 	if err != nil {
 		return fmt.Errorf("tlsCipherSuites: %w", err)
 	}
+	var curves []tls.CurveID
+	for _, curve := range c.TLSCurvePreferences {
+		curves = append(curves, tls.CurveID(curve)) // validated
+	}
 	port := int(c.Port)
 	if !*c.EnableServer {
 		port = 0
 	}
 	listeners, err := serve.New(serve.Config{
 		NodeName: o.NodeName, Address: c.Address, Port: port, ReadOnlyPort: int(c.ReadOnlyPort), HealthzAddress: c.HealthzBindAddress, HealthzPort: int(*c.HealthzPort),
-		GetCertificate: certificate, MinTLSVersion: version, CipherSuites: ciphers, Auth: auth,
+		GetCertificate: certificate, MinTLSVersion: version, CipherSuites: ciphers, Curves: curves, Auth: auth,
+		StreamIdle: c.StreamingConnectionIdleTimeout.Duration, DiskEvery: c.VolumeStatsAggPeriod.Duration, DebugFlags: *c.EnableDebugFlagsHandler,
+		KubeletCgroup: c.KubeletCgroups, RuntimeCgroup: o.RuntimeCgroups,
 		Runtime: d.runtime, Images: d.images, Pods: d.kubelet.Pods, Running: d.kubelet.RunningPods, Health: d.health, Machine: machine.Host, RootDir: o.RootDirectory, VolumePath: d.volumes.Path, ProbeMetrics: d.probed,
 		KubeletConfig: c, Debugging: *c.EnableDebuggingHandlers, Profiling: *c.EnableProfilingHandler, SystemLogs: *c.EnableSystemLogHandler,
 	}).Listen()

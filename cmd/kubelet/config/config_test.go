@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,66 @@ func TestValidateNamesEveryFault(t *testing.T) {
 	}
 }
 
+// TestFlags holds the list of https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/ but for those that package
+// daemon adds to every daemon (logging, --version, --help).
+func TestFlags(t *testing.T) {
+	want := strings.Fields(`address allowed-unsafe-sysctls anonymous-auth authentication-token-webhook authentication-token-webhook-cache-ttl
+		authorization-mode authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl bootstrap-kubeconfig cert-dir
+		cgroup-driver cgroup-root cgroups-per-qos client-ca-file cloud-provider cluster-dns cluster-domain config config-dir
+		container-log-max-files container-log-max-size container-runtime-endpoint contention-profiling cpu-cfs-quota cpu-cfs-quota-period
+		cpu-manager-policy cpu-manager-policy-options cpu-manager-reconcile-period enable-controller-attach-detach enable-debugging-handlers
+		enable-server enforce-node-allocatable event-burst event-qps eviction-hard eviction-max-pod-grace-period eviction-minimum-reclaim
+		eviction-pressure-transition-period eviction-soft eviction-soft-grace-period exit-on-lock-contention fail-swap-on feature-gates
+		file-check-frequency hairpin-mode healthz-bind-address healthz-port hostname-override http-check-frequency
+		image-credential-provider-bin-dir image-credential-provider-config image-gc-high-threshold image-gc-low-threshold
+		image-service-endpoint iptables-drop-bit iptables-masquerade-bit keep-terminated-pod-volumes kernel-memcg-notification kube-api-burst
+		kube-api-content-type kube-api-qps kube-reserved kube-reserved-cgroup kubeconfig kubelet-cgroups local-storage-capacity-isolation
+		lock-file make-iptables-util-chains manifest-url manifest-url-header max-open-files max-pods maximum-dead-containers
+		maximum-dead-containers-per-container memory-manager-policy minimum-container-ttl-duration minimum-image-ttl-duration node-ip
+		node-labels node-status-max-images node-status-update-frequency oom-score-adj pod-cidr pod-manifest-path pod-max-pids pods-per-core
+		port protect-kernel-defaults provider-id qos-reserved read-only-port register-node register-schedulable register-with-taints
+		registry-burst registry-qps reserved-cpus resolv-conf root-dir rotate-certificates rotate-server-certificates runtime-cgroups
+		runtime-request-timeout seccomp-default serialize-image-pulls show-hidden-metrics-for-version streaming-connection-idle-timeout
+		sync-frequency system-cgroups system-reserved system-reserved-cgroup tls-cert-file tls-cipher-suites tls-min-version
+		tls-private-key-file topology-manager-policy topology-manager-policy-options topology-manager-scope volume-plugin-dir
+		volume-stats-agg-period`)
+	var have []string
+	for _, fs := range NewOptions().Flags().FlagSets {
+		fs.VisitAll(func(f *pflag.Flag) { have = append(have, f.Name) })
+	}
+	slices.Sort(have)
+	if !slices.Equal(have, want) {
+		t.Errorf("flags differ\nhave %v\nwant %v", have, want)
+	}
+}
+
+// TestRefusedFields: a field whose job this kubelet does not do stops it, and says why.
+func TestRefusedFields(t *testing.T) {
+	for _, field := range []string{
+		"enableControllerAttachDetach: false", "configMapAndSecretChangeDetectionStrategy: Get", "imagePullCredentialsVerificationPolicy: AlwaysVerify",
+		"preloadedImagesVerificationAllowlist: [a]", "enableSystemLogQuery: true", "cpuManagerPolicyOptions: {a: b}", "topologyManagerPolicyOptions: {a: b}",
+		"reservedMemory: [{numaNode: 0, limits: {memory: 1Gi}}]", "qosReserved: {memory: 50%}", "memoryThrottlingFactor: 0.8", "memoryReservationPolicy: TieredReservation",
+		"tracing: {endpoint: x}", "kernelMemcgNotification: true", "memorySwap: {swapBehavior: LimitedSwap}", "systemCgroups: /system",
+		"shutdownGracePeriod: 30s", "shutdownGracePeriodByPodPriority: [{priority: 0, shutdownGracePeriodSeconds: 1}]",
+		"cpuManagerPolicy: static", "topologyManagerScope: machine", "runOnce: true", "reservedSystemCPUs: all", "tlsCurvePreferences: [0]",
+	} {
+		name, _, _ := strings.Cut(field, ":")
+		if _, err := complete(t, "--config="+write(t, t.TempDir(), "c.yaml", head+field+"\n")); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v", field, err)
+		}
+	}
+}
+
+func TestReservedCPUs(t *testing.T) {
+	o, err := complete(t, "--reserved-cpus=0,2-3", "--system-reserved=cpu=100m,memory=1Gi", "--kube-reserved=cpu=200m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := o.Config; c.SystemReserved["cpu"] != "3" || c.SystemReserved["memory"] != "1Gi" || c.KubeReserved["cpu"] != "" {
+		t.Errorf("kept for the system %v, for Kubernetes %v", c.SystemReserved, c.KubeReserved)
+	}
+}
+
 func TestNodeFlags(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
@@ -127,6 +188,8 @@ func TestNodeFlags(t *testing.T) {
 		{[]string{"--register-with-taints=a=b:Never"}, "NoSchedule"},
 		{[]string{"--bootstrap-kubeconfig=x"}, "--kubeconfig is missing"},
 		{[]string{"--cloud-provider=gce"}, "external"},
+		{[]string{"--exit-on-lock-contention"}, "--lock-file is missing"},
+		{[]string{"--image-credential-provider-config=x"}, "come together"},
 		{[]string{"--hostname-override=Node-A"}, ""},
 	} {
 		o, err := complete(t, tt.args...)

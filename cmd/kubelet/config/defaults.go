@@ -36,6 +36,8 @@ func setDefaults(c *kubeletconfig.KubeletConfiguration) {
 	text(&c.VolumePluginDir, "/usr/libexec/kubernetes/kubelet-plugins/volume/exec/")
 	duration(&c.VolumeStatsAggPeriod, time.Minute)
 	ref(&c.MakeIPTablesUtilChains, true)
+	ref(&c.IPTablesMasqueradeBit, 14)
+	ref(&c.IPTablesDropBit, 15)
 	if c.UserNamespaces == nil {
 		c.UserNamespaces = &kubeletconfig.UserNamespaces{}
 	}
@@ -95,7 +97,7 @@ func defaultImages(c *kubeletconfig.KubeletConfiguration) {
 	ref(&c.ImageGCHighThresholdPercent, 85)
 	ref(&c.ImageGCLowThresholdPercent, 80)
 	if c.ImagePullCredentialsVerificationPolicy == "" {
-		c.ImagePullCredentialsVerificationPolicy = kubeletconfig.NeverVerifyPreloadedImages
+		c.ImagePullCredentialsVerificationPolicy = kubeletconfig.NeverVerify
 	}
 }
 

@@ -21,6 +21,8 @@ func bind(all *pflag.FlagSet, c *kubeletconfig.KubeletConfiguration) {
 	bindImages(fs, c)
 	bindResources(fs, c)
 	bindEviction(fs, c)
+	bindRefused(fs, c)
+	bindIdle(fs, c)
 	fs.VisitAll(func(f *pflag.Flag) {
 		f.Deprecated = deprecation
 	})
@@ -73,6 +75,7 @@ func bindServer(fs *pflag.FlagSet, c *kubeletconfig.KubeletConfiguration) {
 	fs.DurationVar(&c.Authorization.Webhook.CacheAuthorizedTTL.Duration, "authorization-webhook-cache-authorized-ttl", c.Authorization.Webhook.CacheAuthorizedTTL.Duration, "How long a yes is kept.")
 	fs.DurationVar(&c.Authorization.Webhook.CacheUnauthorizedTTL.Duration, "authorization-webhook-cache-unauthorized-ttl", c.Authorization.Webhook.CacheUnauthorizedTTL.Duration, "How long a no is kept.")
 	fs.BoolVar(c.EnableDebuggingHandlers, "enable-debugging-handlers", *c.EnableDebuggingHandlers, "Serve logs, exec, attach, port-forward and profiles.")
+	fs.StringVar(&c.ShowHiddenMetricsForVersion, "show-hidden-metrics-for-version", c.ShowHiddenMetricsForVersion, "Show metrics too that were hidden since this version, which is the minor version before, such as 1.36.")
 	fs.BoolVar(&c.EnableContentionProfiling, "contention-profiling", c.EnableContentionProfiling, "Profile lock contention.")
 	fs.DurationVar(&c.StreamingConnectionIdleTimeout.Duration, "streaming-connection-idle-timeout", c.StreamingConnectionIdleTimeout.Duration, "How long exec, attach and port-forward may be silent.")
 	fs.DurationVar(&c.VolumeStatsAggPeriod.Duration, "volume-stats-agg-period", c.VolumeStatsAggPeriod.Duration, "How often the disk use of volumes is measured.")
@@ -119,6 +122,7 @@ func bindResources(fs *pflag.FlagSet, c *kubeletconfig.KubeletConfiguration) {
 	fs.BoolVar(&c.ProtectKernelDefaults, "protect-kernel-defaults", c.ProtectKernelDefaults, "Fail, instead of setting them, when kernel parameters are not as expected.")
 	fs.BoolVar(c.LocalStorageCapacityIsolation, "local-storage-capacity-isolation", *c.LocalStorageCapacityIsolation, "Count pods' use of ephemeral storage and enforce its limits.")
 	fs.Int64Var(&c.MaxOpenFiles, "max-open-files", c.MaxOpenFiles, "Number of files that the kubelet may open.")
+	fs.StringVar(&c.ReservedSystemCPUs, "reserved-cpus", c.ReservedSystemCPUs, "Processors kept for the system, as 0,2-3: their number stands for cpu of --system-reserved and --kube-reserved.")
 	fs.StringVar(&c.CPUManagerPolicy, "cpu-manager-policy", c.CPUManagerPolicy, "none: containers share all processors.")
 	fs.StringVar(&c.MemoryManagerPolicy, "memory-manager-policy", c.MemoryManagerPolicy, "None: containers use the memory of all NUMA nodes.")
 	fs.StringVar(&c.TopologyManagerPolicy, "topology-manager-policy", c.TopologyManagerPolicy, "none: containers are not aligned to NUMA nodes.")
@@ -131,6 +135,28 @@ func bindEviction(fs *pflag.FlagSet, c *kubeletconfig.KubeletConfiguration) {
 	fs.DurationVar(&c.EvictionPressureTransitionPeriod.Duration, "eviction-pressure-transition-period", c.EvictionPressureTransitionPeriod.Duration, "How long a pressure is reported after it ended.")
 	fs.Int32Var(&c.EvictionMaxPodGracePeriod, "eviction-max-pod-grace-period", c.EvictionMaxPodGracePeriod, "Most seconds a pod gets to end at a soft threshold.")
 	fs.Var(thresholds{&c.EvictionMinimumReclaim, "="}, "eviction-minimum-reclaim", "What an eviction frees at least, as signal=quantity.")
+}
+
+// bindRefused are flags of what this kubelet has not: any value but the default stops it with a line that says why.
+func bindRefused(fs *pflag.FlagSet, c *kubeletconfig.KubeletConfiguration) {
+	fs.Var(cliflag.NewMapStringStringNoSplit(&c.CPUManagerPolicyOptions), "cpu-manager-policy-options", "Options of --cpu-manager-policy; none has any.")
+	fs.Var(cliflag.NewMapStringStringNoSplit(&c.TopologyManagerPolicyOptions), "topology-manager-policy-options", "Options of --topology-manager-policy; none has any.")
+	fs.Var(cliflag.NewMapStringString(&c.QOSReserved), "qos-reserved", "Memory kept for pods of a QoS class: not supported, must be empty.")
+	fs.BoolVar(&c.KernelMemcgNotification, "kernel-memcg-notification", c.KernelMemcgNotification, "Let the kernel tell of crossed memory thresholds: not supported, must be false.")
+	fs.StringVar(&c.SystemCgroups, "system-cgroups", c.SystemCgroups, "Cgroup to move processes without one into: not supported, must be empty.")
+	fs.StringVar(&c.VolumePluginDir, "volume-plugin-dir", c.VolumePluginDir, "Folder of FlexVolume drivers: they are not supported, the folder must hold none.")
+}
+
+// bindIdle are flags that have no effect upstream either where the container runtime sets up the network and the policies of
+// processors are none.
+func bindIdle(fs *pflag.FlagSet, c *kubeletconfig.KubeletConfiguration) {
+	fs.StringVar(&c.HairpinMode, "hairpin-mode", c.HairpinMode, "Without effect: the container runtime sets up the network.")
+	fs.StringVar(&c.PodCIDR, "pod-cidr", c.PodCIDR, "Without effect: the container runtime's network has its own configuration.")
+	fs.BoolVar(c.MakeIPTablesUtilChains, "make-iptables-util-chains", *c.MakeIPTablesUtilChains, "Without effect: the kubelet writes no packet rules.")
+	fs.Int32Var(c.IPTablesMasqueradeBit, "iptables-masquerade-bit", *c.IPTablesMasqueradeBit, "Without effect: the kubelet writes no packet rules.")
+	fs.Int32Var(c.IPTablesDropBit, "iptables-drop-bit", *c.IPTablesDropBit, "Without effect: the kubelet writes no packet rules.")
+	fs.DurationVar(&c.CPUManagerReconcilePeriod.Duration, "cpu-manager-reconcile-period", c.CPUManagerReconcilePeriod.Duration, "Without effect with --cpu-manager-policy=none.")
+	fs.StringVar(&c.TopologyManagerScope, "topology-manager-scope", c.TopologyManagerScope, "container or pod; without effect with --topology-manager-policy=none.")
 }
 
 // thresholds is a map given as signal<quantity or signal=quantity, comma separated. Giving the flag replaces the

@@ -12,7 +12,7 @@ func newGates() featuregate.MutableFeatureGate {
 	gates := featuregate.NewFeatureGate()
 	specs := map[featuregate.Feature]featuregate.FeatureSpec{}
 	for _, name := range []featuregate.Feature{
-		"ContainerRestartRules", "ImageVolume", "InPlacePodVerticalScaling", "KubeletCgroupDriverFromCRI", "KubeletTracing",
+		"ContainerRestartRules", "ImageVolume", "InPlacePodVerticalScaling", "KubeletCgroupDriverFromCRI",
 		"NodeSwap", "PodLifecycleSleepAction", "PodLifecycleSleepActionAllowZero", "PodObservedGenerationTracking",
 		"PodReadyToStartContainersCondition", "ProcMountType", "RecursiveReadOnlyMounts", "RotateKubeletServerCertificate",
 		"SidecarContainers", "SupplementalGroupsPolicy", "TopologyAwareHints", "UserNamespacesSupport",

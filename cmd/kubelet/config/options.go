@@ -5,7 +5,9 @@ package config
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -13,6 +15,7 @@ import (
 	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
+	"k8s.io/utils/cpuset"
 )
 
 // Options are the command line and the configuration that it and the files make together.
@@ -32,7 +35,17 @@ type Options struct {
 	Schedulable bool
 	// MaxDeadContainers is how many ended containers of a name stay.
 	MaxDeadContainers int32
-	registerTaints    []string
+	// MaxDeadInAll is how many ended containers of all pods stay; negative: any number. MinDeadAge is how long each stays.
+	MaxDeadInAll int32
+	MinDeadAge   time.Duration
+	// LockFile is held while the kubelet runs; with ExitOnLockContention it ends when another process wants it.
+	LockFile             string
+	ExitOnLockContention bool
+	// RuntimeCgroups is the container runtime's own cgroup, whose use /stats/summary tells.
+	RuntimeCgroups string
+	// CredentialProviderConfig and CredentialProviderDir are the plugins that give credentials for images.
+	CredentialProviderConfig, CredentialProviderDir string
+	registerTaints                                  []string
 
 	// Config is complete once Complete has run.
 	Config kubeletconfig.KubeletConfiguration
@@ -48,7 +61,7 @@ type Options struct {
 func NewOptions() *Options {
 	o := &Options{
 		CertDirectory: "/var/lib/kubelet/pki", RootDirectory: "/var/lib/kubelet", Schedulable: true,
-		MaxDeadContainers: 1, Gates: newGates(),
+		MaxDeadContainers: 1, MaxDeadInAll: -1, Gates: newGates(),
 	}
 	logsapi.SetRecommendedLoggingConfiguration(&o.Config.Logging)
 	return o
@@ -73,6 +86,19 @@ func (o *Options) Flags() *cliflag.NamedFlagSets {
 	fs.Int32Var(&o.MaxDeadContainers, "maximum-dead-containers-per-container", o.MaxDeadContainers, "How many ended containers of a name are kept for their logs.")
 	_ = fs.MarkDeprecated("maximum-dead-containers-per-container", "use eviction thresholds instead.")
 
+	fs.Int32Var(&o.MaxDeadInAll, "maximum-dead-containers", o.MaxDeadInAll, "How many ended containers of this node are kept in all; negative: any number.")
+	_ = fs.MarkDeprecated("maximum-dead-containers", "use eviction thresholds instead.")
+	fs.DurationVar(&o.MinDeadAge, "minimum-container-ttl-duration", o.MinDeadAge, "How long an ended container is kept at least.")
+	_ = fs.MarkDeprecated("minimum-container-ttl-duration", "use eviction thresholds instead.")
+	fs.StringVar(&o.RuntimeCgroups, "runtime-cgroups", "", "Cgroup of the container runtime, whose use /stats/summary tells.")
+	fs.StringVar(&o.CredentialProviderConfig, "image-credential-provider-config", "", "CredentialProviderConfig file (kubelet.config.k8s.io/v1), or folder of such .json, .yaml and .yml files, that names plugins which give credentials for images.")
+	fs.StringVar(&o.CredentialProviderDir, "image-credential-provider-bin-dir", "", "Folder of these plugins' programs.")
+	var keepVolumes bool
+	fs.BoolVar(&keepVolumes, "keep-terminated-pod-volumes", false, "Without effect: the volumes of a pod that ended are unmounted.")
+	_ = fs.MarkDeprecated("keep-terminated-pod-volumes", "it has no effect.")
+	fs.StringVar(&o.LockFile, "lock-file", "", "File to lock while the kubelet runs: a second one waits.")
+	fs.BoolVar(&o.ExitOnLockContention, "exit-on-lock-contention", false, "Exit when another process opens --lock-file.")
+
 	o.typed = &kubeletconfig.KubeletConfiguration{}
 	setDefaults(o.typed)
 	fs = o.flags.FlagSet(overridesSection)
@@ -91,6 +117,7 @@ func (o *Options) Complete() error {
 	if err := o.applyFlags(c); err != nil {
 		return err
 	}
+	reserveCPUs(c)
 	o.Config = *c
 	var errs []error
 	if err := o.nameNode(); err != nil {
@@ -135,11 +162,31 @@ func (o *Options) validateFlags() []error {
 	if o.BootstrapKubeconfig != "" && o.Kubeconfig == "" {
 		errs = append(errs, fmt.Errorf("--kubeconfig is missing: --bootstrap-kubeconfig writes it"))
 	}
+	if o.ExitOnLockContention && o.LockFile == "" {
+		errs = append(errs, fmt.Errorf("--lock-file is missing: --exit-on-lock-contention watches it"))
+	}
+	if (o.CredentialProviderConfig == "") != (o.CredentialProviderDir == "") {
+		errs = append(errs, fmt.Errorf("--image-credential-provider-config and --image-credential-provider-bin-dir come together"))
+	}
 	if o.CloudProvider != "" && o.CloudProvider != "external" {
 		errs = append(errs, fmt.Errorf("--cloud-provider: Unsupported value: %q: supported values: \"\", \"external\"", o.CloudProvider))
 	}
 	errs = append(errs, validateLabels(o.NodeLabels)...)
 	return append(errs, validateNodeIP(o.NodeIP)...)
+}
+
+// reserveCPUs makes the number of reservedSystemCPUs the processors that are kept from pods, in place of what the other two
+// fields say of them.
+func reserveCPUs(c *kubeletconfig.KubeletConfiguration) {
+	set, err := cpuset.Parse(c.ReservedSystemCPUs)
+	if err != nil || set.IsEmpty() { // told by validate
+		return
+	}
+	delete(c.KubeReserved, string(v1.ResourceCPU))
+	if c.SystemReserved == nil {
+		c.SystemReserved = map[string]string{}
+	}
+	c.SystemReserved[string(v1.ResourceCPU)] = strconv.Itoa(set.Size())
 }
 
 // parseTaint reads key[=value]:effect.

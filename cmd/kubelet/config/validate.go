@@ -12,7 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/metrics"
+	metricsapi "k8s.io/component-base/metrics/api/v1"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
+	"k8s.io/utils/cpuset"
 )
 
 // faults collects a configuration's errors by field.
@@ -36,6 +39,7 @@ func validate(c *kubeletconfig.KubeletConfiguration) field.ErrorList {
 	validatePods(f, c)
 	validateResources(f, c)
 	validateEviction(f, c)
+	validateRefused(f, c)
 	return f.list
 }
 
@@ -58,6 +62,15 @@ func validateServer(f *faults, c *kubeletconfig.KubeletConfiguration) {
 	}
 	if _, err := cliflag.TLSCipherSuites(c.TLSCipherSuites); err != nil {
 		f.invalid("tlsCipherSuites", c.TLSCipherSuites, err.Error())
+	}
+	for i, curve := range c.TLSCurvePreferences {
+		if curve <= 0 || curve > 65535 {
+			f.list = append(f.list, field.Invalid(field.NewPath("tlsCurvePreferences").Index(i), curve, "must be the number of a curve of TLS"))
+		}
+	}
+	hidden := metrics.Options{MetricsConfiguration: metricsapi.MetricsConfiguration{ShowHiddenMetricsForVersion: c.ShowHiddenMetricsForVersion}}
+	for _, err := range hidden.Validate() {
+		f.invalid("showHiddenMetricsForVersion", c.ShowHiddenMetricsForVersion, err.Error())
 	}
 	oneOf(f, "authorization.mode", c.Authorization.Mode, kubeletconfig.KubeletAuthorizationModeAlwaysAllow, kubeletconfig.KubeletAuthorizationModeWebhook)
 	if *c.EnableSystemLogQuery && !*c.EnableSystemLogHandler {
@@ -130,8 +143,6 @@ func validatePods(f *faults, c *kubeletconfig.KubeletConfiguration) {
 		f.invalid("crashLoopBackOff.maxContainerRestartPeriod", d.String(), "must be between 1s and 300s")
 	}
 	oneOf(f, "hairpinMode", c.HairpinMode, kubeletconfig.HairpinNone, kubeletconfig.HairpinVeth, kubeletconfig.PromiscuousBridge)
-	oneOf(f, "configMapAndSecretChangeDetectionStrategy", c.ConfigMapAndSecretChangeDetectionStrategy,
-		kubeletconfig.WatchChangeDetectionStrategy, kubeletconfig.GetChangeDetectionStrategy, kubeletconfig.TTLCacheChangeDetectionStrategy)
 	if n := *c.UserNamespaces.IDsPerPod; n < 65536 || n%65536 != 0 {
 		f.invalid("userNamespaces.idsPerPod", n, "must be a multiple of 65536")
 	}
@@ -148,6 +159,7 @@ func validateResources(f *faults, c *kubeletconfig.KubeletConfiguration) {
 	// One policy each: pods share processors and memory. Others are refused, not ignored.
 	oneOf(f, "cpuManagerPolicy", c.CPUManagerPolicy, "none")
 	oneOf(f, "memoryManagerPolicy", c.MemoryManagerPolicy, kubeletconfig.NoneMemoryManagerPolicy)
+	oneOf(f, "topologyManagerScope", c.TopologyManagerScope, kubeletconfig.ContainerTopologyManagerScope, kubeletconfig.PodTopologyManagerScope)
 	oneOf(f, "topologyManagerPolicy", c.TopologyManagerPolicy, kubeletconfig.NoneTopologyManagerPolicy)
 	oneOf(f, "memorySwap.swapBehavior", c.MemorySwap.SwapBehavior, "", "NoSwap", "LimitedSwap")
 	if v := *c.OOMScoreAdj; v < -1000 || v > 1000 {
@@ -156,6 +168,7 @@ func validateResources(f *faults, c *kubeletconfig.KubeletConfiguration) {
 	if d := c.CPUCFSQuotaPeriod.Duration; d < time.Millisecond || d > time.Second {
 		f.invalid("cpuCFSQuotaPeriod", d.String(), "must be between 1ms and 1s, inclusive")
 	}
+	validateReservedCPUs(f, c)
 	if c.MaxOpenFiles < 0 {
 		f.invalid("maxOpenFiles", c.MaxOpenFiles, "must be greater than or equal to 0")
 	}
@@ -191,6 +204,19 @@ func validateResources(f *faults, c *kubeletconfig.KubeletConfiguration) {
 // signals are those of node-pressure eviction on Linux.
 func signals() []string {
 	return []string{"memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree", "containerfs.available", "containerfs.inodesFree", "allocatableMemory.available", "pid.available"}
+}
+
+// validateReservedCPUs takes reservedSystemCPUs alone, without cgroups that a number of processors would be enforced on.
+func validateReservedCPUs(f *faults, c *kubeletconfig.KubeletConfiguration) {
+	if c.ReservedSystemCPUs == "" {
+		return
+	}
+	if set, err := cpuset.Parse(c.ReservedSystemCPUs); err != nil || set.IsEmpty() {
+		f.invalid("reservedSystemCPUs", c.ReservedSystemCPUs, "must be a list of processors such as 0,2-3")
+	}
+	if c.SystemReservedCgroup != "" || c.KubeReservedCgroup != "" {
+		f.invalid("reservedSystemCPUs", c.ReservedSystemCPUs, "cannot be used with systemReservedCgroup or kubeReservedCgroup")
+	}
 }
 
 func validateEviction(f *faults, c *kubeletconfig.KubeletConfiguration) {

@@ -29,22 +29,22 @@ func (d diskUse) stats() *stats.FsStats {
 	return &stats.FsStats{Time: metav1.Now(), UsedBytes: &d.bytes, InodesUsed: &d.inodes}
 }
 
-// diskEvery is how old a folder's measure may be: walking it costs.
-const diskEvery = time.Minute
+// defaultDiskEvery is how old a folder's measure may be (volumeStatsAggPeriod): walking it costs.
+const defaultDiskEvery = time.Minute
 
 // disk measures a file or folder, or gives the last measure while that is fresh.
 func (t *usageTracker) disk(path string) diskUse {
 	t.mu.Lock()
 	last, known := t.disks[path]
 	t.mu.Unlock()
-	if known && time.Since(last.at) < diskEvery {
+	if known && time.Since(last.at) < t.diskEvery {
 		return last
 	}
 	use := measure(path)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for p, d := range t.disks {
-		if time.Since(d.at) > 10*diskEvery {
+		if time.Since(d.at) > 10*t.diskEvery {
 			delete(t.disks, p)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 
+	"k8s.io/apiserver/pkg/server/routes"
+	"k8s.io/component-base/logs"
 	"k8s.io/klog/v2"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 )
@@ -63,6 +65,9 @@ func (s *Server) installDebugging(mux *http.ServeMux) {
 	mux.HandleFunc("POST /run/{namespace}/{pod}/{uid}/{container}", s.run)
 	if s.SystemLogs {
 		mux.Handle("GET /logs/", http.StripPrefix("/logs/", http.FileServer(http.Dir(s.LogDir))))
+	}
+	if s.DebugFlags {
+		mux.HandleFunc("PUT /debug/flags/v", routes.StringFlagPutHandler(logs.GlogSetter))
 	}
 	if s.Profiling {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)

@@ -113,6 +113,8 @@ type usageTracker struct {
 	mu    sync.Mutex
 	last  map[string]usagePoint
 	disks map[string]diskUse // by path
+
+	diskEvery time.Duration // how old a measure of disks may be
 }
 
 type usagePoint struct {
@@ -125,7 +127,7 @@ type usagePoint struct {
 const leastInterval = time.Second
 
 func newUsageTracker() *usageTracker {
-	return &usageTracker{last: map[string]usagePoint{}, disks: map[string]diskUse{}}
+	return &usageTracker{last: map[string]usagePoint{}, disks: map[string]diskUse{}, diskEvery: defaultDiskEvery}
 }
 
 // rate gives nanocores since the last point, and the last rate while too little time has passed. given is what the

@@ -37,6 +37,7 @@ type Config struct {
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	MinTLSVersion  uint16
 	CipherSuites   []uint16
+	Curves         []tls.CurveID // empty: Go's choice
 	Auth           Auth
 
 	Runtime internalapi.RuntimeService
@@ -48,6 +49,8 @@ type Config struct {
 	Health  func() error
 	Machine machine.Root
 	RootDir string
+	// KubeletCgroup and RuntimeCgroup are the daemons' own, for /stats/summary; empty: not told.
+	KubeletCgroup, RuntimeCgroup string
 	// VolumePath is where a pod's volume is mounted; empty: not known.
 	VolumePath func(uid types.UID, volume string) string
 
@@ -55,8 +58,13 @@ type Config struct {
 	ProbeMetrics  metrics.Gatherer                    // of /metrics/probes; nil: none
 	Debugging     bool                                // enableDebuggingHandlers: logs, exec, attach, port-forward, run
 	Profiling     bool                                // enableProfilingHandler
-	SystemLogs    bool                                // enableSystemLogHandler
-	LogDir        string                              // /var/log
+	DebugFlags    bool                                // enableDebugFlagsHandler: the log level is set by PUT /debug/flags/v
+	// StreamIdle ends exec, attach and port-forward on which nothing moved for so long; 0: never.
+	StreamIdle time.Duration
+	// DiskEvery is how old the measure of a folder may be that /stats/summary shows; 0: a minute.
+	DiskEvery  time.Duration
+	SystemLogs bool   // enableSystemLogHandler
+	LogDir     string // /var/log
 	// Checkpoint checkpoints a container; nil: not possible here.
 	Checkpoint func(ctx context.Context, pod *v1.Pod, container string) (archive string, err error)
 }
@@ -85,6 +93,9 @@ func New(c Config) *Server {
 		c.Health = func() error { return nil }
 	}
 	s := &Server{Config: c, usage: newUsageTracker()}
+	if c.DiskEvery > 0 {
+		s.usage.diskEvery = c.DiskEvery
+	}
 	s.metrics = newOwnMetrics(s)
 	return s
 }
@@ -184,7 +195,7 @@ func (s *Server) tlsConfig() *tls.Config {
 	if version == 0 {
 		version = tls.VersionTLS12
 	}
-	base := &tls.Config{MinVersion: version, CipherSuites: s.CipherSuites, GetCertificate: s.GetCertificate, NextProtos: []string{"http/1.1"}}
+	base := &tls.Config{MinVersion: version, CipherSuites: s.CipherSuites, CurvePreferences: s.Curves, GetCertificate: s.GetCertificate, NextProtos: []string{"http/1.1"}}
 	if s.Auth.ClientCA == nil {
 		return base
 	}

@@ -172,6 +172,9 @@ func (s *Server) relay(w http.ResponseWriter, req *http.Request, address string,
 	} else {
 		handler = apiproxy.NewTranslatingHandler(upgrade, apiproxy.NewTunnelingHandler(upgrade), wsstream.IsWebSocketRequestWithTunnelingProtocol)
 	}
+	if s.StreamIdle > 0 {
+		w = idleLimit{w, s.StreamIdle}
+	}
 	handler.ServeHTTP(w, req)
 }
 

@@ -26,7 +26,7 @@ func (s *Server) summary(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	out := stats.Summary{Node: s.nodeStats(req.Context(), onlyCPUAndMemory), Pods: []stats.PodStats{}}
-	seen := map[string]bool{nodeKey: true, podsKey: true}
+	seen := map[string]bool{nodeKey: true, stats.SystemContainerPods: true, stats.SystemContainerKubelet: true, stats.SystemContainerRuntime: true}
 	for _, p := range now.pods {
 		seen[p.uid] = true
 		for _, c := range p.containers {
@@ -38,11 +38,8 @@ func (s *Server) summary(w http.ResponseWriter, req *http.Request) {
 	writeJSON(w, out)
 }
 
-// Keys of the usage tracker beside pods' UIDs and containers' IDs.
-const (
-	nodeKey = "node"
-	podsKey = "pods"
-)
+// nodeKey is the node's in the usage tracker, beside pods' UIDs, containers' IDs and the names of system containers.
+const nodeKey = "node"
 
 func (s *Server) podStats(p podSample, onlyCPUAndMemory bool) stats.PodStats {
 	out := stats.PodStats{
@@ -159,10 +156,10 @@ func (s *Server) nodeStats(ctx context.Context, onlyCPUAndMemory bool) stats.Nod
 		free := total - min(used, total)
 		out.Swap = &stats.SwapStats{Time: now, SwapUsageBytes: &used, SwapAvailableBytes: &free}
 	}
-	if pods, ok := readCgroup(cgroupRoot(s.Machine), "kubepods"); ok {
-		out.SystemContainers = append(out.SystemContainers, stats.ContainerStats{Name: stats.SystemContainerPods, StartTime: out.StartTime,
-			CPU:    &stats.CPUStats{Time: now, UsageCoreNanoSeconds: &pods.cpu, UsageNanoCores: s.usage.rate(podsKey, now.Time, pods.cpu, nil)},
-			Memory: &stats.MemoryStats{Time: now, UsageBytes: &pods.memory, WorkingSetBytes: &pods.workingSet, RSSBytes: &pods.rss, PageFaults: &pods.faults, MajorPageFaults: &pods.major}})
+	for _, c := range []struct{ name, cgroup string }{{stats.SystemContainerPods, "kubepods"}, {stats.SystemContainerKubelet, s.KubeletCgroup}, {stats.SystemContainerRuntime, s.RuntimeCgroup}} {
+		if c.cgroup != "" {
+			out.SystemContainers = s.appendCgroup(out.SystemContainers, c.name, c.cgroup, out.StartTime, now)
+		}
 	}
 	if onlyCPUAndMemory {
 		return out
@@ -176,6 +173,17 @@ func (s *Server) nodeStats(ctx context.Context, onlyCPUAndMemory bool) stats.Nod
 		out.Rlimit = &stats.RlimitStats{Time: now, MaxPID: &limit, NumOfRunningProcesses: &running}
 	}
 	return out
+}
+
+// appendCgroup adds what the processes of a cgroup use; a cgroup that is not there adds nothing.
+func (s *Server) appendCgroup(list []stats.ContainerStats, name, cgroup string, started, now metav1.Time) []stats.ContainerStats {
+	use, ok := readCgroup(cgroupRoot(s.Machine), cgroup)
+	if !ok {
+		return list
+	}
+	return append(list, stats.ContainerStats{Name: name, StartTime: started,
+		CPU:    &stats.CPUStats{Time: now, UsageCoreNanoSeconds: &use.cpu, UsageNanoCores: s.usage.rate(name, now.Time, use.cpu, nil)},
+		Memory: &stats.MemoryStats{Time: now, UsageBytes: &use.memory, WorkingSetBytes: &use.workingSet, RSSBytes: &use.rss, PageFaults: &use.faults, MajorPageFaults: &use.major}})
 }
 
 func (s *Server) runtimeStats(ctx context.Context, now metav1.Time) *stats.RuntimeStats {

@@ -33,6 +33,7 @@ import (
 	"pilotis.dev/api/defaulting"
 	"pilotis.dev/cmd/kubelet/act"
 	"pilotis.dev/cmd/kubelet/config"
+	"pilotis.dev/cmd/kubelet/credentials"
 	"pilotis.dev/cmd/kubelet/desired"
 	"pilotis.dev/cmd/kubelet/fields"
 	"pilotis.dev/cmd/kubelet/images"
@@ -186,7 +187,14 @@ func (d *daemon) build(ctx context.Context) error {
 	d.tokens = objects.NewTokens(d.client, clock.RealClock{})
 	k.Objects = references{d.objects, d.tokens}
 	k.Images = &images.Manager{Service: d.images, Secrets: d.objects, Recorder: d.recorder, Limits: images.NewPullLimits(*c.SerializeImagePulls, c.MaxParallelImagePulls, *c.RegistryPullQPS, c.RegistryBurst)}
-	d.csi = csi.New(csi.Config{RootDir: o.RootDirectory, NodeName: k.Node, Client: d.client, Tokens: d.tokens})
+	if o.CredentialProviderConfig != "" {
+		providers, err := credentials.Load(o.CredentialProviderConfig, o.CredentialProviderDir)
+		if err != nil {
+			return err
+		}
+		k.Images.Providers = providers.For
+	}
+	d.csi = csi.New(csi.Config{RootDir: o.RootDirectory, NodeName: k.Node, Client: d.client, Tokens: d.tokens, Announce: d.announce()})
 	d.volumes = volumes.New(volumes.Config{CSI: d.csi, RootDir: o.RootDirectory, NodeName: k.Node, Objects: d.objects, Tokens: d.tokens, Node: d.node.Node, Client: d.client, Recorder: d.recorder,
 		View: k.View, Image: d.imageVolume, Keep: k.podsToKeep})
 	k.Volumes = podVolumes{d.volumes}
@@ -206,6 +214,14 @@ func (d *daemon) build(ctx context.Context) error {
 		CPUQuota: *c.CPUCFSQuota, CPUPeriod: c.CPUCFSQuotaPeriod.Duration, UnifiedCgroups: resources.Unified(), GroupOOMKill: c.SingleProcessOOMKill == nil || !*c.SingleProcessOOMKill, Sysctls: c.DefaultPodSysctls, Users: k.Users, SubPath: d.volumes.SubPath, RuntimeHandler: d.runtimeHandler,
 	})
 	return nil
+}
+
+// announce tells the API of volumes in use before they are mounted, where there is one.
+func (d *daemon) announce() func(context.Context, v1.UniqueVolumeName) error {
+	if d.client == nil {
+		return nil
+	}
+	return d.node.AwaitInUse
 }
 
 func orDefault(s, fallback string) string {

@@ -112,11 +112,19 @@ func TestCredentialsOfPullSecrets(t *testing.T) {
 		}
 		return p
 	}
-	found := m.credentials(pod("missing", "broken", "json", "legacy"), "registry.example.com/team/web:1")
+	found := m.credentials(t.Context(), pod("missing", "broken", "json", "legacy"), "registry.example.com/team/web:1")
 	if len(found) != 2 || found[0].Username != "bob" || found[0].Password != "secret:with:colons" || found[1].Username != "amy" {
 		t.Errorf("credentials %v", found)
 	}
-	if found := m.credentials(pod("json"), "other.example.com/web:1"); len(found) != 1 || found[0] != nil {
+	m.Providers = func(_ context.Context, image string) []*runtimeapi.AuthConfig {
+		return []*runtimeapi.AuthConfig{{Username: "plugin", Password: image}}
+	}
+	found = m.credentials(t.Context(), pod("json"), "registry.example.com/team/web:1")
+	if last := found[len(found)-1]; len(found) < 2 || last.Username != "plugin" || last.Password != "registry.example.com/team/web:1" {
+		t.Errorf("with a plugin: %v, want the secret's before the plugin's", found)
+	}
+	m.Providers = nil
+	if found := m.credentials(t.Context(), pod("json"), "other.example.com/web:1"); len(found) != 1 || found[0] != nil {
 		t.Errorf("another registry is sent %v", found)
 	}
 }

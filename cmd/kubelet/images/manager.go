@@ -44,6 +44,8 @@ type Manager struct {
 	Secrets  Secrets
 	Recorder record.EventRecorder
 	Limits   PullLimits
+	// Providers give credentials besides those of pull secrets; nil: nobody does.
+	Providers func(ctx context.Context, image string) []*runtimeapi.AuthConfig
 
 	mu     sync.Mutex
 	delays map[string]*delay
@@ -116,7 +118,7 @@ func (m *Manager) pull(ctx context.Context, pod *v1.Pod, c *v1.Container, spec *
 	m.event(pod, c, v1.EventTypeNormal, "Pulling", fmt.Sprintf("Pulling image %q", c.Image))
 	began := time.Now()
 	var last error
-	for _, auth := range m.credentials(pod, spec.Image) {
+	for _, auth := range m.credentials(ctx, pod, spec.Image) {
 		if _, last = m.Service.PullImage(ctx, spec, auth, sandbox); last == nil {
 			break
 		}
@@ -213,8 +215,8 @@ type dockerConfig struct {
 	} `json:"auths"`
 }
 
-// credentials are those of the pod's pull secrets for the image's registry, or none at all.
-func (m *Manager) credentials(pod *v1.Pod, image string) []*runtimeapi.AuthConfig {
+// credentials are those of the pod's pull secrets for the image's registry, then those of plugins, or none at all.
+func (m *Manager) credentials(ctx context.Context, pod *v1.Pod, image string) []*runtimeapi.AuthConfig {
 	var found []*runtimeapi.AuthConfig
 	for _, ref := range pod.Spec.ImagePullSecrets {
 		secret, err := m.Secrets.Secret(pod.Namespace, ref.Name)
@@ -242,6 +244,9 @@ func (m *Manager) credentials(pod *v1.Pod, image string) []*runtimeapi.AuthConfi
 			}
 			found = append(found, auth)
 		}
+	}
+	if m.Providers != nil {
+		found = append(found, m.Providers(ctx, image)...)
 	}
 	if len(found) == 0 {
 		found = append(found, nil)

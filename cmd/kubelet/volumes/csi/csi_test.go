@@ -201,6 +201,14 @@ func TestMountAndUnmount(t *testing.T) {
 		&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: "disk.example"}, Spec: storagev1.CSIDriverSpec{PodInfoOnMount: &yes}},
 		&v1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "key"}, Data: map[string][]byte{"k": []byte("v")}})
 	first, second := request(m, "u1"), request(m, "u2")
+	var announced []v1.UniqueVolumeName
+	m.Announce = func(_ context.Context, volume v1.UniqueVolumeName) error {
+		if s := d.story(); s != "" && len(announced) == 0 {
+			t.Errorf("before the API knows the volume to be in use: %s", s)
+		}
+		announced = append(announced, volume)
+		return nil
+	}
 	mounted := make(chan error, 1)
 	go func() { _, err := m.Mount(t.Context(), first); mounted <- err }()
 	eventually(t, "the volume is in use while it waits to be attached", func() bool {
@@ -219,6 +227,9 @@ func TestMountAndUnmount(t *testing.T) {
 	}
 	if s := d.story(); s != "stage h1 map[dev:sdb], publish h1" {
 		t.Errorf("mounting: %s", s)
+	}
+	if len(announced) != 1 || announced[0] != "kubernetes.io/csi/disk.example^h1" {
+		t.Errorf("told of the use of %v", announced)
 	}
 	if c := d.last.VolumeContext; c["a"] != "b" || c["csi.storage.k8s.io/pod.name"] != "web" || c["csi.storage.k8s.io/ephemeral"] != "false" || d.last.Secrets["k"] != "v" {
 		t.Errorf("published with %v %v", c, d.last.Secrets)

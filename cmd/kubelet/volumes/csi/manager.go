@@ -7,6 +7,7 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	v1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 )
@@ -22,6 +23,8 @@ type Config struct {
 	NodeName string
 	Client   kubernetes.Interface // nil: no API server, inline volumes alone
 	Tokens   Tokens
+	// Announce returns when the node's status names the volume as in use, so that nobody detaches it; nil: nobody could.
+	Announce func(ctx context.Context, volume v1.UniqueVolumeName) error
 }
 
 // Manager knows the node's CSI drivers and mounts through them. It is a plugins.Handler and a volumes.CSI.

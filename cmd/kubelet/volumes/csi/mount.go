@@ -55,6 +55,12 @@ func (m *Manager) Mount(ctx context.Context, r volumes.CSIRequest) (device strin
 		if published, err = m.awaitAttached(ctx, v.Attachment); err != nil {
 			return "", err
 		}
+		// Whoever detaches looks at the node's status: even if the pod is deleted from the API now, the volume stays attached.
+		if m.Announce != nil {
+			if err := m.Announce(ctx, v.uniqueName()); err != nil {
+				return "", err
+			}
+		}
 	}
 	if err := m.stage(ctx, v, published); err != nil {
 		return "", err

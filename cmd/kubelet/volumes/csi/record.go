@@ -75,12 +75,17 @@ func (m *Manager) records() map[string]*record {
 	return found
 }
 
+// uniqueName is how the node's status and the attach controller call the volume.
+func (r record) uniqueName() v1.UniqueVolumeName {
+	return v1.UniqueVolumeName("kubernetes.io/csi/" + r.Driver + "^" + r.Handle)
+}
+
 // InUse lists the attached volumes that pods of this node use: they must not be detached.
 func (m *Manager) InUse() []v1.UniqueVolumeName {
 	seen := map[v1.UniqueVolumeName]bool{}
 	var out []v1.UniqueVolumeName
 	for _, r := range m.records() {
-		name := v1.UniqueVolumeName("kubernetes.io/csi/" + r.Driver + "^" + r.Handle)
+		name := r.uniqueName()
 		if r.Attachment != "" && !seen[name] {
 			seen[name] = true
 			out = append(out, name)

@@ -2,6 +2,9 @@ package app
 
 import (
 	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +110,8 @@ func TestFaultsGiveTheirExitCodeAndName(t *testing.T) {
 		"no kubeconfig":             {[]string{"token", "list", "--kubeconfig=/does/not/exist"}, 1, "/does/not/exist"},
 		"validate":                  {[]string{"config", "validate", "--config", file(t, "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {dnsDomain: \"-\"}\n")}, 3, "networking.dnsDomain"},
 		"a bad output format":       {[]string{"version", "-o", "xml"}, 3, "xml"},
+		"a bad format of images":    {[]string{"config", "images", "list", "-o", "xml"}, 3, "xml"},
+		"a bad format of a plan":    {[]string{"upgrade", "plan", "-o", "xml"}, 3, "xml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, errs := run(t, tc.args...)
@@ -231,6 +236,73 @@ func TestVersionPolicy(t *testing.T) {
 		fatal, _ := versionPolicy(tc.current, tc.target, tc.own, tc.experimental, false)
 		if tc.want == "" && len(fatal) > 0 || tc.want != "" && (len(fatal) == 0 || !strings.Contains(fatal[0].Error(), tc.want)) {
 			t.Errorf("%s: %v, want %q", name, fatal, tc.want)
+		}
+	}
+}
+
+// TestFlags holds upstream's flags of each command (https://kubernetes.io/docs/reference/setup-tools/kubeadm/), but for -h, -v and
+// --rootfs, which all have.
+func TestFlags(t *testing.T) {
+	const initFlags = "apiserver-advertise-address apiserver-bind-port apiserver-cert-extra-sans cert-dir certificate-key config control-plane-endpoint cri-socket dry-run feature-gates ignore-preflight-errors image-repository kubernetes-version node-name patches pod-network-cidr service-cidr service-dns-domain skip-certificate-key-print skip-phases skip-token-print token token-ttl upload-certs"
+	root := New(Env{Out: io.Discard, Err: io.Discard})
+	for command, want := range map[string]string{
+		"init":                       initFlags,
+		"init phase kubeconfig all":  "apiserver-advertise-address apiserver-bind-port cert-dir config control-plane-endpoint dry-run kubeconfig-dir kubernetes-version node-name",
+		"join":                       "apiserver-advertise-address apiserver-bind-port certificate-key config control-plane cri-socket discovery-file discovery-token discovery-token-ca-cert-hash discovery-token-unsafe-skip-ca-verification dry-run ignore-preflight-errors node-name patches skip-phases tls-bootstrap-token token",
+		"reset":                      "cert-dir cleanup-tmp-dir config cri-socket dry-run force ignore-preflight-errors kubeconfig skip-phases",
+		"upgrade plan":               "allow-experimental-upgrades allow-release-candidate-upgrades config etcd-upgrade ignore-preflight-errors kubeconfig output print-config",
+		"upgrade apply":              "allow-experimental-upgrades allow-release-candidate-upgrades certificate-renewal config dry-run etcd-upgrade force ignore-preflight-errors kubeconfig patches print-config skip-phases yes",
+		"upgrade node":               "certificate-renewal config dry-run etcd-upgrade ignore-preflight-errors kubeconfig patches skip-phases",
+		"upgrade diff":               "config context-lines kubeconfig",
+		"certs check-expiration":     "cert-dir config kubeconfig output",
+		"certs renew all":            "cert-dir config kubeconfig",
+		"certs generate-csr":         "cert-dir config kubeconfig-dir",
+		"config images list":         "config feature-gates image-repository kubernetes-version output",
+		"config images pull":         "config cri-socket feature-gates image-repository kubernetes-version",
+		"config print init-defaults": "component-configs",
+		"config validate":            "allow-experimental-api config",
+		"config migrate":             "allow-experimental-api new-config old-config",
+		"token create":               "certificate-key config description dry-run groups kubeconfig print-join-command ttl usages",
+		"token list":                 "dry-run kubeconfig output",
+		"kubeconfig user":            "client-name config org token validity-period",
+	} {
+		cmd, rest, err := root.Find(strings.Fields(command))
+		if err != nil || len(rest) > 0 {
+			t.Errorf("%s: no such command: %v", command, err)
+			continue
+		}
+		for _, name := range strings.Fields(want) {
+			if cmd.Flag(name) == nil {
+				t.Errorf("%s lacks --%s", command, name)
+			}
+		}
+	}
+}
+
+// TestResetCleansTheClustersCertificates: the cluster's configuration names their folder, unless the command line does or the
+// cluster does not answer.
+func TestResetCleansTheClustersCertificates(t *testing.T) {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path != "/api/v1/namespaces/kube-system/configmaps/kubeadm-config" {
+			http.NotFound(w, req)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"apiVersion":"v1","kind":"ConfigMap","data":{"ClusterConfiguration":"apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: v1.37.2\ncertificatesDir: /srv/pki\n"}}`)
+	}))
+	defer api.Close()
+	kubeconfig := file(t, "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: '"+api.URL+"'}}]\ncontexts: [{name: c, context: {cluster: c}}]\ncurrent-context: c\n")
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--kubeconfig", kubeconfig}, "/srv/pki"},
+		{[]string{"--kubeconfig", kubeconfig, "--cert-dir=/other/pki"}, "/other/pki"},
+		{[]string{"--kubeconfig=/does/not/exist"}, "/etc/kubernetes/pki"},
+	} {
+		code, out, errs := run(t, append([]string{"reset", "--dry-run", "--force", "--ignore-preflight-errors=all"}, tt.args...)...)
+		if code != 0 || !strings.Contains(out, "Would delete contents of directory: "+tt.want+"\n") {
+			t.Errorf("%v: exit code %d, want %s cleaned\n%s%s", tt.args, code, tt.want, out, errs)
 		}
 	}
 }

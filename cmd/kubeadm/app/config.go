@@ -69,7 +69,13 @@ func newConfigValidate(env Env) *cobra.Command {
 		},
 	}
 	fileFlag(cmd, &file, "config", "Path to a kubeadm configuration file.")
+	experimentalFlag(cmd)
 	return cmd
+}
+
+// experimentalFlag is for scripts that allow versions of the configuration which are not released yet: there is none now.
+func experimentalFlag(cmd *cobra.Command) {
+	cmd.Flags().Bool("allow-experimental-api", false, "Allow experimental, unreleased APIs. There are none: without effect.")
 }
 
 func fileFlag(cmd *cobra.Command, into *string, name, usage string) {
@@ -137,6 +143,7 @@ func newConfigMigrate(env Env) *cobra.Command {
 	}
 	fileFlag(cmd, &from, "old-config", "Path to the kubeadm config file that is using an old API version and should be converted. This flag is mandatory.")
 	cmd.Flags().StringVar(&to, "new-config", "", "Path to the resulting equivalent kubeadm config file using the new API version. Optional, if not specified output will be sent to STDOUT.")
+	experimentalFlag(cmd)
 	return cmd
 }
 
@@ -181,16 +188,24 @@ func (f *imageFlags) images(flags *pflag.FlagSet) ([]string, error) {
 func newConfigImages(env Env) *cobra.Command {
 	cmd := &cobra.Command{Use: "images", Short: "Interact with container images used by kubeadm", Args: cobra.NoArgs, RunE: showHelp}
 	listFlags, pullFlags := &imageFlags{}, &imageFlags{}
+	var output outputFormat
 	list := &cobra.Command{Use: "list", Short: "Print a list of images kubeadm will use. The configuration file is used in case any images or image repositories are customized", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := output.check(); err != nil {
+				return err
+			}
 			images, err := listFlags.images(cmd.Flags())
 			if err != nil {
 				return err
+			}
+			if output != "text" {
+				return output.print(env.Out, map[string]any{"apiVersion": outputAPI, "kind": "Images", "images": images})
 			}
 			fmt.Fprintln(env.Out, strings.Join(images, "\n"))
 			return nil
 		}}
 	listFlags.add(list.Flags())
+	output.add(list.Flags())
 	pull := &cobra.Command{Use: "pull", Short: "Pull images used by kubeadm", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			images, err := pullFlags.images(cmd.Flags())

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"pilotis.dev/cmd/kubeadm/cluster"
 	"pilotis.dev/cmd/kubeadm/config"
 	"pilotis.dev/cmd/kubeadm/host"
 	"pilotis.dev/cmd/kubeadm/phases"
@@ -24,8 +25,9 @@ type resetData struct {
 
 type resetFlags struct {
 	config.ResetConfiguration
-	file   string
-	ignore []string
+	file       string
+	kubeconfig string
+	ignore     []string
 }
 
 func newReset(env Env) *cobra.Command {
@@ -58,7 +60,7 @@ For information on how to perform this cleanup manually, please see:
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.file, "config", "", "Path to a kubeadm configuration file.")
-	flags.String("kubeconfig", "", "Taken for compatibility: a reset asks this node's etcd member itself and needs no API server.")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "The kubeconfig file to read the cluster's configuration with, which names the directory of the certificates. If empty, /etc/kubernetes/admin.conf, where it exists.")
 	flags.StringVar(&f.CertificatesDir, "cert-dir", config.DefaultCertificatesDir, "The path to the directory where the certificates are stored. If specified, clean this directory.")
 	flags.StringVar(&f.CRISocket, "cri-socket", "", "Path to the CRI socket to connect. If empty kubeadm will try to auto-detect this value.")
 	flags.BoolVar(&f.CleanupTmpDir, "cleanup-tmp-dir", false, "Cleanup the \"/etc/kubernetes/tmp\" directory")
@@ -95,6 +97,7 @@ func loadReset(env Env, f *resetFlags, cmd *cobra.Command) (*resetData, error) {
 	if err != nil {
 		return nil, err
 	}
+	certDirGiven := flags.Changed("cert-dir") || (f.file != "" && c.CertificatesDir != "")
 	config.DefaultReset(&c, machine)
 	if err := config.Faults(config.KindReset, config.ValidateReset(&c)); err != nil {
 		return nil, invalid{err}
@@ -104,11 +107,38 @@ func loadReset(env Env, f *resetFlags, cmd *cobra.Command) (*resetData, error) {
 		Timeouts: c.Timeouts, DryRun: c.DryRun,
 	}
 	env.equip(node, machine)
+	if !certDirGiven {
+		c.CertificatesDir = clusterCertificates(cmd.Context(), env, f.kubeconfig, c.CertificatesDir)
+		node.Cluster.CertificatesDir = c.CertificatesDir
+	}
 	pods := func(ctx context.Context) (phases.PodRemover, error) { return host.DialRuntime(ctx, c.CRISocket) }
 	return &resetData{
 		Reset: phases.Reset{Node: node, Config: &c, Host: env.Host, Pods: pods}, env: env,
 		ignore: append(append([]string{}, c.IgnorePreflightErrors...), f.ignore...),
 	}, nil
+}
+
+// clusterCertificates is where the cluster's configuration says that certificates are. A cluster that does not answer says nothing:
+// otherwise stands.
+func clusterCertificates(ctx context.Context, env Env, kubeconfig, otherwise string) string {
+	path := kubeconfig
+	if path == "" { // not that of $KUBECONFIG: it may be another cluster's
+		path = phases.KubernetesDir + "/" + phases.AdminConf
+		if !env.Host.Exists(path) {
+			return otherwise
+		}
+	}
+	fmt.Fprintf(env.Out, "[reset] Reading configuration from the %q ConfigMap in namespace %q...\n", cluster.ConfigName, "kube-system")
+	client, err := cluster.Client(path)
+	var stored *config.ClusterConfiguration
+	if err == nil {
+		stored, err = cluster.StoredCluster(ctx, client)
+	}
+	if err != nil {
+		fmt.Fprintf(env.Out, "[reset] Unable to fetch the %s ConfigMap from cluster: %v\n", cluster.ConfigName, err)
+		return otherwise
+	}
+	return stored.CertificatesDir
 }
 
 // resetPhases is `kubeadm reset`, step by step.

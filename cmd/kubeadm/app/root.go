@@ -58,7 +58,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 		code = exitValidation
 	}
 	fmt.Fprintf(env.Err, "error: %v\n", err)
-	if strings.Contains(err.Error(), "unknown command") || strings.Contains(err.Error(), "unknown flag") {
+	if strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "unknown flag") {
 		fmt.Fprintln(env.Err, "Run 'kubeadm --help' for usage.")
 	}
 	return code

@@ -23,27 +23,17 @@ const (
 // Stored reads the configuration a cluster was made with. The kube-proxy configuration is read only where there is one and the
 // caller may see it.
 func Stored(ctx context.Context, client kubernetes.Interface, withProxy bool) (*config.Documents, error) {
-	docs := &config.Documents{}
-	text, err := dataOf(ctx, client, ConfigName, ConfigKey)
+	stored, err := StoredCluster(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	docs := &config.Documents{Cluster: stored}
+	text, err := dataOf(ctx, client, KubeletConfigName, KubeletConfigKey)
 	if err != nil {
 		return nil, err
 	}
 	found, err := config.Decode([]byte(text))
-	if err != nil {
-		return nil, fmt.Errorf("ConfigMap %s/%s: %w", metav1.NamespaceSystem, ConfigName, err)
-	}
-	if found.Cluster == nil {
-		return nil, fmt.Errorf("ConfigMap %s/%s holds no %s", metav1.NamespaceSystem, ConfigName, config.KindCluster)
-	}
-	docs.Cluster = found.Cluster
-	if err := config.DefaultCluster(docs.Cluster); err != nil {
-		return nil, fmt.Errorf("ConfigMap %s/%s: %w", metav1.NamespaceSystem, ConfigName, err)
-	}
-	text, err = dataOf(ctx, client, KubeletConfigName, KubeletConfigKey)
-	if err != nil {
-		return nil, err
-	}
-	if found, err = config.Decode([]byte(text)); err != nil || found.Kubelet == nil {
+	if err != nil || found.Kubelet == nil {
 		return nil, fmt.Errorf("ConfigMap %s/%s holds no valid %s: %w", metav1.NamespaceSystem, KubeletConfigName, config.KindKubelet, err)
 	}
 	docs.Kubelet = found.Kubelet
@@ -58,6 +48,25 @@ func Stored(ctx context.Context, client kubernetes.Interface, withProxy bool) (*
 		docs.Proxy = found.Proxy
 	}
 	return docs, nil
+}
+
+// StoredCluster reads the ClusterConfiguration a cluster was made with.
+func StoredCluster(ctx context.Context, client kubernetes.Interface) (*config.ClusterConfiguration, error) {
+	text, err := dataOf(ctx, client, ConfigName, ConfigKey)
+	if err != nil {
+		return nil, err
+	}
+	found, err := config.Decode([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("ConfigMap %s/%s: %w", metav1.NamespaceSystem, ConfigName, err)
+	}
+	if found.Cluster == nil {
+		return nil, fmt.Errorf("ConfigMap %s/%s holds no %s", metav1.NamespaceSystem, ConfigName, config.KindCluster)
+	}
+	if err := config.DefaultCluster(found.Cluster); err != nil {
+		return nil, fmt.Errorf("ConfigMap %s/%s: %w", metav1.NamespaceSystem, ConfigName, err)
+	}
+	return found.Cluster, nil
 }
 
 func dataOf(ctx context.Context, client kubernetes.Interface, name, key string) (string, error) {

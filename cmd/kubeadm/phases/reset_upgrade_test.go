@@ -185,11 +185,57 @@ func TestUpgradeRollsBackWhenAComponentStaysAway(t *testing.T) {
 	u := testUpgrade(t, ControllerManager)
 	before := manifests(t, u.Node)
 	err := u.ControlPlane(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "upgrading kube-controller-manager") || !strings.Contains(err.Error(), "previous manifests are back") {
+	if err == nil || !strings.Contains(err.Error(), "upgrading kube-controller-manager") || !strings.Contains(err.Error(), "previous manifests are back") ||
+		!strings.Contains(err.Error(), "the previous kube-controller-manager is not back") {
 		t.Errorf("got %v", err)
 	}
 	if manifests(t, u.Node) != before {
 		t.Error("the old manifests are not back")
+	}
+}
+
+// slowKubelet takes a manifest up only when its pod was asked for a number of times since the last one.
+type slowKubelet struct {
+	kubelet
+	taken map[string]string // component to the manifest its pod runs from
+	asked map[string]int
+}
+
+func (k slowKubelet) Fingerprint(ctx context.Context, component string) (string, error) {
+	now, err := k.kubelet.Fingerprint(ctx, component)
+	if k.taken[component] == "" {
+		k.taken[component] = now
+	}
+	if k.taken[component] != now {
+		if k.asked[component]++; k.asked[component] >= 3 {
+			k.taken[component], k.asked[component] = now, 0
+		}
+	}
+	return k.taken[component], err
+}
+
+func (k slowKubelet) Ready(_ context.Context, component string) (bool, error) {
+	return component != Scheduler || !strings.Contains(k.taken[component], "v1.37.2"), nil
+}
+
+// TestRollbackWaitsForThePodsOfBefore: when the command returns they run, so that a next try begins from what it was.
+func TestRollbackWaitsForThePodsOfBefore(t *testing.T) {
+	u := testUpgrade(t)
+	u.Timeouts.UpgradeManifests = &metav1.Duration{Duration: 4 * healthPeriod}
+	slow := slowKubelet{kubelet{n: u.Node}, map[string]string{}, map[string]int{}}
+	u.Pods = slow
+	before := manifests(t, u.Node)
+	err := u.ControlPlane(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "upgrading kube-scheduler") || strings.Contains(err.Error(), "is not back") {
+		t.Errorf("got %v", err)
+	}
+	if manifests(t, u.Node) != before {
+		t.Error("the old manifests are not back")
+	}
+	for component, manifest := range slow.taken {
+		if strings.Contains(manifest, "v1.37.2") {
+			t.Errorf("%s still runs from the new manifest", component)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -97,7 +98,7 @@ func (u *Upgrade) ControlPlane(ctx context.Context) error {
 		}
 	}
 	backup := backupPrefix + u.Now().UTC().Format("2006-01-02-15-04-05")
-	var done []string
+	var done []replaced
 	for _, name := range u.components() {
 		old, err := os.ReadFile(u.Manifest(name))
 		if err != nil {
@@ -114,69 +115,126 @@ func (u *Upgrade) ControlPlane(ctx context.Context) error {
 		if err := certs.WriteFile(u.At(filepath.Join(backup, name+".yaml")), old, 0o600); err != nil {
 			return err
 		}
-		done = append(done, name)
-		if err := u.replace(ctx, name, next[name]); err != nil {
+		before, err := u.fingerprint(ctx, name)
+		if err == nil {
+			done = append(done, replaced{name, before})
+			err = u.replace(ctx, name, next[name], before)
+		}
+		if err != nil {
 			return errors.Join(fmt.Errorf("upgrading %s: %w%s", name, err, u.logOf(ctx, name)), u.rollBack(ctx, backup, done))
 		}
 	}
 	return nil
 }
 
-// replace puts a manifest in place and waits until the kubelet has taken it up and the component is ready.
-func (u *Upgrade) replace(ctx context.Context, name string, manifest []byte) error {
-	var before string
-	timeout := u.Timeouts.UpgradeManifests.Duration
+// replaced is a component whose manifest was replaced, and the fingerprint of its pod before.
+type replaced struct{ name, before string }
+
+// fingerprint waits for that of the component's pod.
+func (u *Upgrade) fingerprint(ctx context.Context, name string) (found string, err error) {
 	var last error
-	err := wait.PollUntilContextTimeout(ctx, healthPeriod, timeout, true, func(ctx context.Context) (bool, error) {
-		before, last = u.Pods.Fingerprint(ctx, name)
+	err = wait.PollUntilContextTimeout(ctx, healthPeriod, u.Timeouts.UpgradeManifests.Duration, true, func(ctx context.Context) (bool, error) {
+		found, last = u.Pods.Fingerprint(ctx, name)
 		return last == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("its pod cannot be seen: %w", last)
+		return "", fmt.Errorf("its pod cannot be seen: %w", last)
 	}
+	return found, nil
+}
+
+// replace puts a manifest in place of the one with the fingerprint given, and waits until the kubelet has taken it up and the
+// component is ready.
+func (u *Upgrade) replace(ctx context.Context, name string, manifest []byte, before string) error {
+	timeout := u.Timeouts.UpgradeManifests.Duration
 	u.say("upgrade/staticpods", "Moving new manifest to %q", filepath.Join(ManifestsDir, name+".yaml"))
 	if err := certs.WriteFile(u.Manifest(name), manifest, 0o600); err != nil {
 		return err
 	}
 	u.say("upgrade/staticpods", "Waiting for the kubelet to restart %s. This can take up to %v", name, timeout)
 	start := time.Now()
-	err = wait.PollUntilContextTimeout(ctx, healthPeriod, timeout, true, func(ctx context.Context) (bool, error) {
-		// While the API server itself is away every question fails; that is no verdict.
-		after, err := u.Pods.Fingerprint(ctx, name)
-		if err != nil || after == before {
-			last = errors.Join(err, errors.New("the kubelet has not taken up the new manifest"))
-			return false, nil
+	taken := func(fingerprint string) error {
+		if fingerprint == before {
+			return errors.New("the kubelet has not taken up the new manifest")
 		}
-		ready, err := u.Pods.Ready(ctx, name)
-		if err != nil || !ready {
-			last = errors.Join(err, errors.New("the new pod is not ready"))
-			return false, nil
-		}
-		return true, nil
-	})
-	if err != nil {
-		return fmt.Errorf("not back within %v: %w", timeout, last)
+		return nil
+	}
+	if err := u.awaitReady(ctx, name, taken); err != nil {
+		return fmt.Errorf("not back within %v: %w", timeout, err)
 	}
 	u.say("upgrade/staticpods", "Component %q upgraded successfully after %v", name, time.Since(start).Round(time.Millisecond))
 	return nil
 }
 
-// rollBack puts the old manifests back, last first.
-func (u *Upgrade) rollBack(ctx context.Context, backup string, done []string) error {
+// awaitReady waits until the component's pod is the wanted one and ready; the error is the last obstacle.
+func (u *Upgrade) awaitReady(ctx context.Context, name string, wanted func(fingerprint string) error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, healthPeriod, u.Timeouts.UpgradeManifests.Duration, true, func(ctx context.Context) (bool, error) {
+		// While the API server itself is away every question fails; that is no verdict.
+		fault := u.ready(ctx, name, wanted)
+		if fault != nil && (last == nil || ctx.Err() == nil) { // the end of the time is no news about the pod
+			last = fault
+		}
+		return fault == nil, nil
+	})
+	if err != nil {
+		return errors.Join(last, ctx.Err())
+	}
+	return nil
+}
+
+// ready says why the component's pod is not the wanted one, or not ready; nil: it is both.
+func (u *Upgrade) ready(ctx context.Context, name string, wanted func(fingerprint string) error) error {
+	now, err := u.Pods.Fingerprint(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := wanted(now); err != nil {
+		return err
+	}
+	ready, err := u.Pods.Ready(ctx, name)
+	if err == nil && !ready {
+		err = errors.New("its pod is not ready")
+	}
+	return err
+}
+
+// rollBack puts the old manifests back, last first, and waits until each component runs from its own again: what comes after is
+// told whether the node is as it was.
+func (u *Upgrade) rollBack(ctx context.Context, backup string, done []replaced) error {
 	var faults []error
-	for i := len(done) - 1; i >= 0; i-- {
-		name := done[i]
-		u.say("upgrade/staticpods", "Putting the previous manifest of %s back", name)
-		old, err := os.ReadFile(u.At(filepath.Join(backup, name+".yaml")))
+	var back []string
+	for _, r := range slices.Backward(done) {
+		u.say("upgrade/staticpods", "Putting the previous manifest of %s back", r.name)
+		old, err := os.ReadFile(u.At(filepath.Join(backup, r.name+".yaml")))
 		if err == nil {
-			err = certs.WriteFile(u.Manifest(name), old, 0o600)
+			err = certs.WriteFile(u.Manifest(r.name), old, 0o600)
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("rolling %s back: %w: its previous manifest is in %s", name, err, backup))
+			faults = append(faults, fmt.Errorf("rolling %s back: %w: its previous manifest is in %s", r.name, err, backup))
+			continue
 		}
+		back = append(back, r.name)
 	}
-	if len(faults) == 0 {
-		faults = append(faults, fmt.Errorf("the previous manifests are back in place: %v", done))
+	if len(back) > 0 {
+		faults = append(faults, fmt.Errorf("the previous manifests are back in place: %v", back))
+	}
+	for _, r := range slices.Backward(done) {
+		if !slices.Contains(back, r.name) {
+			continue
+		}
+		u.say("upgrade/staticpods", "Waiting for the kubelet to restart the previous %s. This can take up to %v", r.name, u.Timeouts.UpgradeManifests.Duration)
+		restored := func(fingerprint string) error {
+			if fingerprint != r.before {
+				return errors.New("the kubelet has not taken up the previous manifest")
+			}
+			return nil
+		}
+		if err := u.awaitReady(ctx, r.name, restored); err != nil {
+			faults = append(faults, fmt.Errorf("the previous %s is not back within %v: %w%s", r.name, u.Timeouts.UpgradeManifests.Duration, err, u.logOf(ctx, r.name)))
+			continue
+		}
+		u.say("upgrade/staticpods", "The previous %s is back", r.name)
 	}
 	return errors.Join(faults...)
 }

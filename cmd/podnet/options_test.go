@@ -1,8 +1,11 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 func TestOptionsAreChecked(t *testing.T) {
@@ -24,5 +27,14 @@ func TestOptionsAreChecked(t *testing.T) {
 		if (err == nil) != (tt.want == "") || (err != nil && !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+func TestFlags(t *testing.T) {
+	want := strings.Fields("cluster-cidr config-file kubeconfig masquerade node-name plugin-dir plugin-source")
+	var have []string
+	newOptions().flags().FlagSet("podnet").VisitAll(func(f *pflag.Flag) { have = append(have, f.Name) })
+	if !slices.Equal(have, want) {
+		t.Errorf("flags differ\nhave %v\nwant %v", have, want)
 	}
 }

@@ -61,6 +61,8 @@ type upgradeData struct {
 	client kubernetes.Interface
 	force  bool
 	yes    bool
+	// images says how the images of the target version come to this node before anything is changed.
+	images *config.NodeRegistration
 	// current is the version the cluster's configuration names; target the one it shall get.
 	current, target string
 }
@@ -107,13 +109,14 @@ func (f *upgradeFlags) load(ctx context.Context, env Env, cmd *cobra.Command, ar
 	if err != nil {
 		return nil, err
 	}
-	node.Registration = &config.NodeRegistration{ImagePullPolicy: corev1.PullIfNotPresent}
+	node.Registration = &config.NodeRegistration{}
 	node.Timeouts, node.DryRun, node.PatchesDir = c.Timeouts, f.dryRun, f.patches
 	env.equip(node, machine)
 	if err := node.ReadInstalled(); err != nil {
 		return nil, err
 	}
 	data := &upgradeData{Node: node, env: env, config: c, client: client, ignore: f.ignore, force: f.force, yes: f.yes, current: node.Cluster.KubernetesVersion}
+	data.useImages(corev1.PullIfNotPresent, nil)
 	text := pick(c)
 	if len(args) > 0 {
 		text = args[0]
@@ -121,14 +124,17 @@ func (f *upgradeFlags) load(ctx context.Context, env Env, cmd *cobra.Command, ar
 	if data.target, err = config.ResolveVersion(text); err != nil {
 		return nil, invalid{err}
 	}
-	if f.printConfig {
-		text, err := config.Encode(node.Cluster)
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(env.Out, "[upgrade/config] %s\n", text)
-	}
 	return data, nil
+}
+
+// printConfig shows the configuration that the upgrade goes by.
+func (d *upgradeData) printConfig() error {
+	text, err := config.Encode(d.Cluster)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(d.Out, "[upgrade/config] %s\n", text)
+	return err
 }
 
 // kubeconfigPath is the administrator's on control plane nodes and the kubelet's on workers.
@@ -160,7 +166,30 @@ func (d *upgradeData) checkPolicy(experimental, candidates bool) error {
 // preflight checks that the cluster can be upgraded at all.
 func (d *upgradeData) preflight(ctx context.Context) error {
 	fmt.Fprintln(d.Out, "[upgrade/preflight] Running pre-flight checks")
-	return preflight.Run(ctx, append([]preflight.Check{preflight.Root(d.env.Host)}, d.clusterChecks()...), d.ignore, d.Out)
+	if err := preflight.Run(ctx, append([]preflight.Check{preflight.Root(d.env.Host)}, d.clusterChecks()...), d.ignore, d.Out); err != nil {
+		return err
+	}
+	return d.pullImages(ctx)
+}
+
+// useImages takes the policy by which images are pulled, now and by the static pods.
+func (d *upgradeData) useImages(policy corev1.PullPolicy, serial *bool) {
+	d.images = &config.NodeRegistration{ImagePullPolicy: policy, ImagePullSerial: serial}
+	d.Registration.ImagePullPolicy = policy
+}
+
+// pullImages brings the images of the target version to this node, so that its components are not away for as long as that takes.
+func (d *upgradeData) pullImages(ctx context.Context) error {
+	next := d.Cluster.DeepCopy()
+	next.KubernetesVersion = d.target
+	images := config.ImagesOf(next).List()
+	if d.DryRun {
+		fmt.Fprintf(d.Out, "[dryrun] Would pull the images of version %s: %s\n", d.target, strings.Join(images, ", "))
+		return nil
+	}
+	fmt.Fprintln(d.Out, "[upgrade/preflight] Pulling images required for setting up a Kubernetes cluster")
+	dial := dialer(d.Registration.CRISocket)
+	return preflight.Run(ctx, []preflight.Check{preflight.RuntimeUp(dial), preflight.Images(dial, images, pullPolicy(d.images))}, d.ignore, d.Out)
 }
 
 func (d *upgradeData) confirm(what string) error {

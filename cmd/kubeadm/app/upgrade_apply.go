@@ -29,6 +29,12 @@ func newUpgradeApply(env Env) *cobra.Command {
 			d.PatchesDir = a.Patches.Directory
 		}
 		d.ignore = append(d.ignore, a.IgnorePreflightErrors...)
+		d.useImages(a.ImagePullPolicy, a.ImagePullSerial)
+		if f.printConfig || a.PrintConfig {
+			if err := d.printConfig(); err != nil {
+				return nil, err
+			}
+		}
 		return &applyData{upgradeData: d, apply: a, experimental: f.experimental || a.AllowExperimentalUpgrades, candidates: f.candidates || a.AllowRCUpgrades}, nil
 	}
 	cmd := &cobra.Command{

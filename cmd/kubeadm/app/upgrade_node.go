@@ -35,6 +35,7 @@ func newUpgradeNode(env Env) *cobra.Command {
 			d.PatchesDir = n.Patches.Directory
 		}
 		d.ignore = append(d.ignore, n.IgnorePreflightErrors...)
+		d.useImages(n.ImagePullPolicy, n.ImagePullSerial)
 		return &nodeData{upgradeData: d, node: n}, nil
 	}
 	cmd := &cobra.Command{
@@ -64,7 +65,10 @@ func newUpgradeNode(env Env) *cobra.Command {
 func nodePhases() workflow.Workflow[*nodeData] {
 	return workflow.Workflow[*nodeData]{
 		{Name: "preflight", Short: "Run upgrade node pre-flight checks", Run: func(ctx context.Context, d *nodeData) error {
-			return preflight.Run(ctx, []preflight.Check{preflight.Root(d.env.Host)}, d.ignore, d.Out)
+			if err := preflight.Run(ctx, []preflight.Check{preflight.Root(d.env.Host)}, d.ignore, d.Out); err != nil || !d.IsControlPlane() {
+				return err
+			}
+			return d.pullImages(ctx)
 		}},
 		{Name: "control-plane", Short: "Upgrade the control plane instance deployed on this node, if any", Run: func(ctx context.Context, d *nodeData) error {
 			if !d.IsControlPlane() {

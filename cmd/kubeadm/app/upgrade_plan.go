@@ -40,6 +40,12 @@ func newUpgradePlan(env Env) *cobra.Command {
 			if err := d.checkPolicy(f.experimental || d.config.Plan.AllowExperimentalUpgrades, f.candidates || d.config.Plan.AllowRCUpgrades); err != nil {
 				return err
 			}
+			merge(cmd.Flags(), "etcd-upgrade", &f.etcd, &d.config.Plan.EtcdUpgrade)
+			if f.printConfig || d.config.Plan.PrintConfig {
+				if err := d.printConfig(); err != nil {
+					return err
+				}
+			}
 			p, err := d.plan(cmd.Context())
 			if err != nil {
 				return err
@@ -98,7 +104,7 @@ func (d *upgradeData) plan(ctx context.Context) (*upgradePlan, error) {
 		for _, name := range []string{phases.APIServer, phases.ControllerManager, phases.Scheduler} {
 			add(name, node.Name, d.current, d.target)
 		}
-		if then.Etcd != "" {
+		if then.Etcd != "" && *d.config.Plan.EtcdUpgrade {
 			add(phases.Etcd, node.Name, tagOf(now.Etcd), tagOf(then.Etcd))
 		}
 	}

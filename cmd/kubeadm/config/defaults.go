@@ -151,6 +151,13 @@ func DefaultUpgrade(c *UpgradeConfiguration) {
 			*flag = ptr.To(true)
 		}
 	}
+	for _, policy := range []*corev1.PullPolicy{&c.Apply.ImagePullPolicy, &c.Node.ImagePullPolicy} {
+		if *policy == "" {
+			*policy = corev1.PullIfNotPresent
+		}
+	}
+	setPointer(&c.Apply.ImagePullSerial, true)
+	setPointer(&c.Node.ImagePullSerial, true)
 	if c.Diff.DiffContextLines == 0 {
 		c.Diff.DiffContextLines = 3
 	}

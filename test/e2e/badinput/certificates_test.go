@@ -88,6 +88,26 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
+// TestKubeletCertificates: the credential is told before the container runtime is waited for.
+func TestKubeletCertificates(t *testing.T) {
+	config := file(t, "config.yaml", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nfailCgroupV1: false\n")
+	certificate, _ := pair(t, "one", time.Now().Add(time.Hour))
+	_, otherKey := pair(t, "other", time.Now().Add(time.Hour))
+	old, oldKey := pair(t, "old", time.Now().Add(-time.Hour))
+	for _, tt := range []struct{ name, kubeconfig, want string }{
+		{"missing", kubeconfig(t, "", "/none.crt", "/none.key"), "/none.crt"},
+		{"of another key", kubeconfig(t, "", certificate, otherKey), "private key does not match public key"},
+		{"expired", kubeconfig(t, "", old, oldKey), "expired at"},
+		{"no kubeconfig", "/none.conf", "no such file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			says(t, []string{"kubelet: --kubeconfig " + tt.kubeconfig, tt.want}, "",
+				"kubelet", "--config="+config, "--kubeconfig="+tt.kubeconfig, "--container-runtime-endpoint=unix:///none.sock", "--root-dir="+t.TempDir())
+		})
+	}
+}
+
 func TestServingCertificates(t *testing.T) {
 	certificate, _ := pair(t, "one", time.Now().Add(time.Hour))
 	_, otherKey := pair(t, "other", time.Now().Add(time.Hour))

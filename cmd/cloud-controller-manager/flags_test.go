@@ -1,20 +1,24 @@
 package main
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
 	"k8s.io/cloud-provider/app"
 	"k8s.io/cloud-provider/names"
 	"k8s.io/cloud-provider/options"
+
+	"pilotis.dev/pkg/daemon/daemontest"
 )
 
 // TestFlags holds the list of https://kubernetes.io/docs/reference/command-line-tools-reference/cloud-controller-manager/: a new version of
 // k8s.io/cloud-provider that takes one away or brings one is noticed.
 func TestFlags(t *testing.T) {
-	want := strings.Fields(`allocate-node-cidrs allow-untagged-cloud authentication-kubeconfig authentication-skip-lookup authentication-token-webhook-cache-ttl
+	o, err := options.NewCloudControllerManagerOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := o.Flags(app.ControllerNames(app.DefaultInitFuncConstructors), app.ControllersDisabledByDefault.List(), names.CCMControllerAliases(), app.AllWebhooks, app.DisabledByDefaultWebhooks)
+	daemontest.CheckFlags(t, &flags, `allocate-node-cidrs allow-untagged-cloud authentication-kubeconfig authentication-skip-lookup authentication-token-webhook-cache-ttl
 		authentication-tolerate-lookup-failure authorization-always-allow-paths authorization-kubeconfig
 		authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl bind-address cert-dir cidr-allocator-type
 		client-ca-file cloud-config cloud-provider cluster-cidr cluster-name concurrent-node-lifecycle-syncs concurrent-node-status-updates
@@ -28,22 +32,5 @@ func TestFlags(t *testing.T) {
 		tls-cert-file tls-cipher-suites tls-curve-preferences tls-min-version tls-private-key-file tls-sni-cert-key
 		use-service-account-credentials webhook-bind-address webhook-cert-dir webhook-disable-http2-serving webhook-secure-port
 		webhook-tls-cert-file webhook-tls-cipher-suites webhook-tls-curve-preferences webhook-tls-min-version webhook-tls-private-key-file
-		webhook-tls-sni-cert-key webhooks`)
-	o, err := options.NewCloudControllerManagerOptions()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var have []string
-	sections := o.Flags(app.ControllerNames(app.DefaultInitFuncConstructors), app.ControllersDisabledByDefault.List(), names.CCMControllerAliases(), app.AllWebhooks, app.DisabledByDefaultWebhooks)
-	for name, fs := range sections.FlagSets {
-		if name == "logs" || name == "global" {
-			continue
-		}
-		fs.VisitAll(func(f *pflag.Flag) { have = append(have, f.Name) })
-	}
-	slices.Sort(have)
-	have = slices.DeleteFunc(have, func(n string) bool { return strings.HasPrefix(n, "log") || n == "v" || n == "vmodule" })
-	if !slices.Equal(have, want) {
-		t.Errorf("flags differ\nhave %v\nwant %v", have, want)
-	}
+		webhook-tls-sni-cert-key webhooks`, "logs", "global")
 }

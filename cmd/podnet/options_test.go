@@ -1,11 +1,10 @@
 package main
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
+	"pilotis.dev/pkg/daemon/daemontest"
 )
 
 func TestOptionsAreChecked(t *testing.T) {
@@ -31,10 +30,6 @@ func TestOptionsAreChecked(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	want := strings.Fields("cluster-cidr config-file kubeconfig masquerade node-name plugin-dir plugin-source")
-	var have []string
-	newOptions().flags().FlagSet("podnet").VisitAll(func(f *pflag.Flag) { have = append(have, f.Name) })
-	if !slices.Equal(have, want) {
-		t.Errorf("flags differ\nhave %v\nwant %v", have, want)
-	}
+	daemontest.CheckFlags(t, newOptions().flags(), "cluster-cidr config-file kubeconfig masquerade node-name plugin-dir plugin-source",
+		"secure serving", "authentication", "authorization", "debugging")
 }

@@ -3,11 +3,12 @@ package config
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"pilotis.dev/pkg/daemon/daemontest"
 )
 
 const head = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
@@ -65,7 +66,7 @@ func TestEmptyMeansDefault(t *testing.T) {
 // TestFlags holds the list of https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/ without Windows', and
 // the two periods of mode nftables, but for those that package daemon adds to every daemon (logging, --version, --help).
 func TestFlags(t *testing.T) {
-	want := strings.Fields(`bind-address bind-address-hard-fail cleanup cluster-cidr config config-sync-period conntrack-max-per-core conntrack-min
+	daemontest.CheckFlags(t, NewOptions().Flags(), `bind-address bind-address-hard-fail cleanup cluster-cidr config config-sync-period conntrack-max-per-core conntrack-min
 		conntrack-tcp-be-liberal conntrack-tcp-timeout-close-wait conntrack-tcp-timeout-established conntrack-udp-timeout
 		conntrack-udp-timeout-stream detect-local-mode feature-gates healthz-bind-address hostname-override init-only
 		iptables-localhost-nodeports iptables-masquerade-bit iptables-min-sync-period iptables-sync-period ipvs-exclude-cidrs
@@ -73,14 +74,6 @@ func TestFlags(t *testing.T) {
 		kube-api-burst kube-api-content-type kube-api-qps kubeconfig masquerade-all master metrics-bind-address nftables-min-sync-period
 		nftables-sync-period nodeport-addresses oom-score-adj pod-bridge-interface pod-interface-name-prefix profiling proxy-mode
 		show-hidden-metrics-for-version write-config-to`)
-	var have []string
-	for _, fs := range NewOptions().Flags().FlagSets {
-		fs.VisitAll(func(f *pflag.Flag) { have = append(have, f.Name) })
-	}
-	slices.Sort(have)
-	if !slices.Equal(have, want) {
-		t.Errorf("flags differ\nhave %v\nwant %v", have, want)
-	}
 }
 
 func TestPodInterface(t *testing.T) {

@@ -3,7 +3,6 @@ package config
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pilotis.dev/cmd/kube-scheduler/plugins"
+	"pilotis.dev/pkg/daemon/daemontest"
 )
 
 const head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
@@ -47,7 +47,7 @@ func complete(t *testing.T, content string, args ...string) (*Options, error) {
 // TestFlags holds the list of https://kubernetes.io/docs/reference/command-line-tools-reference/kube-scheduler/ but for those that
 // package daemon adds to every daemon (logging, --version, --help).
 func TestFlags(t *testing.T) {
-	want := strings.Fields(`allow-metric-labels allow-metric-labels-manifest authentication-kubeconfig authentication-skip-lookup
+	daemontest.CheckFlags(t, NewOptions().Flags(), `allow-metric-labels allow-metric-labels-manifest authentication-kubeconfig authentication-skip-lookup
 		authentication-token-webhook-cache-ttl authentication-tolerate-lookup-failure authorization-always-allow-paths authorization-kubeconfig
 		authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl bind-address cert-dir client-ca-file config
 		contention-profiling disable-http2-serving disabled-metrics emulated-version feature-gates http2-max-streams-per-connection
@@ -57,14 +57,6 @@ func TestFlags(t *testing.T) {
 		requestheader-allowed-names requestheader-client-ca-file requestheader-extra-headers-prefix requestheader-group-headers
 		requestheader-uid-headers requestheader-username-headers secure-port show-hidden-metrics-for-version tls-cert-file tls-cipher-suites
 		tls-curve-preferences tls-min-version tls-private-key-file tls-sni-cert-key write-config-to`)
-	var have []string
-	for _, fs := range NewOptions().Flags().FlagSets {
-		fs.VisitAll(func(f *pflag.Flag) { have = append(have, f.Name) })
-	}
-	slices.Sort(have)
-	if !slices.Equal(have, want) {
-		t.Errorf("flags differ\nhave %v\nwant %v", have, want)
-	}
 }
 
 func TestFileAndFlags(t *testing.T) {

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
@@ -35,7 +34,6 @@ import (
 	"pilotis.dev/cmd/kubelet/config"
 	"pilotis.dev/cmd/kubelet/credentials"
 	"pilotis.dev/cmd/kubelet/desired"
-	"pilotis.dev/cmd/kubelet/fields"
 	"pilotis.dev/cmd/kubelet/images"
 	"pilotis.dev/cmd/kubelet/node"
 	"pilotis.dev/cmd/kubelet/node/machine"
@@ -443,76 +441,4 @@ func (d *daemon) watchPlugins(ctx context.Context) {
 	if err := plugins.New(dir, map[string]plugins.Handler{registration.CSIPlugin: d.csi}).Run(ctx); err != nil {
 		klog.FromContext(ctx).Error(err, "Plugins of this node cannot be found", "path", dir)
 	}
-}
-
-// references counts the objects and tokens of pods.
-type references struct {
-	objects *objects.Store
-	tokens  *objects.Tokens
-}
-
-func (r references) Use(pod *v1.Pod) { r.objects.Use(pod) }
-func (r references) Release(uid types.UID) {
-	r.objects.Release(uid)
-	r.tokens.Release(uid)
-}
-
-// podVolumes gives volumes as containers take them.
-type podVolumes struct{ *volumes.Manager }
-
-func (v podVolumes) Setup(ctx context.Context, pod *v1.Pod) (map[string]act.Volume, error) {
-	mounted, err := v.Manager.Setup(ctx, pod)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]act.Volume, len(mounted))
-	for name, m := range mounted {
-		out[name] = act.Volume{HostPath: m.HostPath, ReadOnly: m.ReadOnly, Block: m.Block, Image: m.Image}
-	}
-	return out, nil
-}
-
-// View is a pod with its newest status, for the downward API.
-func (k *Kubelet) View(uid types.UID) (fields.Pod, bool) {
-	pod := k.Desired.Get(uid)
-	if pod == nil {
-		return fields.Pod{}, false
-	}
-	view := fields.Pod{Pod: pod, HostIPs: k.HostIPs()}
-	if s, ok := k.Status.Get(uid); ok {
-		for _, ip := range s.PodIPs {
-			view.PodIPs = append(view.PodIPs, ip.IP)
-		}
-	}
-	return view, true
-}
-
-// podsToKeep are those whose folders stay; false: not every source has told yet.
-func (k *Kubelet) podsToKeep() (sets.Set[types.UID], bool) {
-	if !k.Desired.AllReady() {
-		return nil, false
-	}
-	keep := sets.New[types.UID]()
-	for _, p := range k.Desired.Pods() {
-		keep.Insert(p.UID)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for uid := range k.workers {
-		keep.Insert(uid)
-	}
-	return keep, true
-}
-
-// imagesInUse are the images of all containers.
-func (k *Kubelet) imagesInUse(ctx context.Context) (map[string]bool, error) {
-	containers, err := k.Runtime.Service.ListContainers(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	used := map[string]bool{}
-	for _, c := range containers {
-		used[c.ImageRef], used[c.ImageId], used[c.Image.GetImage()] = true, true, true
-	}
-	return used, nil
 }

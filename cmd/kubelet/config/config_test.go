@@ -3,13 +3,14 @@ package config
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spf13/pflag"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
+
+	"pilotis.dev/pkg/daemon/daemontest"
 )
 
 const head = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
@@ -119,7 +120,7 @@ func TestValidateNamesEveryFault(t *testing.T) {
 // TestFlags holds the list of https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/ but for those that package
 // daemon adds to every daemon (logging, --version, --help).
 func TestFlags(t *testing.T) {
-	want := strings.Fields(`address allowed-unsafe-sysctls anonymous-auth authentication-token-webhook authentication-token-webhook-cache-ttl
+	daemontest.CheckFlags(t, NewOptions().Flags(), `address allowed-unsafe-sysctls anonymous-auth authentication-token-webhook authentication-token-webhook-cache-ttl
 		authorization-mode authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl bootstrap-kubeconfig cert-dir
 		cgroup-driver cgroup-root cgroups-per-qos client-ca-file cloud-provider cluster-dns cluster-domain config config-dir
 		container-log-max-files container-log-max-size container-runtime-endpoint contention-profiling cpu-cfs-quota cpu-cfs-quota-period
@@ -139,14 +140,6 @@ func TestFlags(t *testing.T) {
 		sync-frequency system-cgroups system-reserved system-reserved-cgroup tls-cert-file tls-cipher-suites tls-min-version
 		tls-private-key-file topology-manager-policy topology-manager-policy-options topology-manager-scope volume-plugin-dir
 		volume-stats-agg-period`)
-	var have []string
-	for _, fs := range NewOptions().Flags().FlagSets {
-		fs.VisitAll(func(f *pflag.Flag) { have = append(have, f.Name) })
-	}
-	slices.Sort(have)
-	if !slices.Equal(have, want) {
-		t.Errorf("flags differ\nhave %v\nwant %v", have, want)
-	}
 }
 
 // TestRefusedFields: a field whose job this kubelet does not do stops it, and says why.

@@ -69,7 +69,7 @@ func cluster() []Row {
 			Reads: []string{"*.*"}, Writes: []string{"update resourcequotas/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.ResourceQuotaController
-				return resourcequota.New(resourcequota.Config{Informers: env.Informers, MetadataInformers: env.MetadataInformers, Client: env.Client, Metadata: env.Metadata, Mapper: env.Mapper,
+				return resourcequota.New(resourcequota.Config{Informers: env.Informers, MetadataInformers: env.MetadataInformers, Client: env.Client, Metadata: env.Metadata, Kinds: env.Kinds, Mapper: env.Mapper,
 					Workers: int(c.ConcurrentResourceQuotaSyncs), Resync: c.ResourceQuotaSyncPeriod.Duration}), nil
 			},
 		},

@@ -24,6 +24,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
+	"pilotis.dev/cmd/kube-controller-manager/controllers/kinds"
 	"pilotis.dev/pkg/quota"
 	"pilotis.dev/pkg/reconcile"
 )
@@ -34,9 +35,11 @@ type Config struct {
 	MetadataInformers metadatainformer.SharedInformerFactory
 	Client            kubernetes.Interface
 	Metadata          metadata.Interface
-	Mapper            meta.RESTMapper
-	Workers           int
-	Resync            time.Duration
+	// Kinds tells of objects of every kind that end, for quotas of count/<resource>.<group>.
+	Kinds   *kinds.Watcher
+	Mapper  meta.RESTMapper
+	Workers int
+	Resync  time.Duration
 }
 
 // New returns the controller; its keys are quotas.
@@ -87,9 +90,23 @@ func New(c Config) *reconcile.Controller {
 		}
 		return keys
 	}
-	for _, i := range c.counted() {
+	counted := c.counted()
+	for _, i := range counted {
 		r.Watch(i, inNamespace)
 	}
+	c.Kinds.Subscribe(kinds.Handler{
+		Changed: func(kinds.Kind, metav1.Object, metav1.Object) {}, // admission counts what is created
+		Gone: func(k kinds.Kind, obj metav1.Object) {
+			if counted[k.GroupVersionResource] != nil {
+				return
+			}
+			for _, key := range inNamespace(obj) {
+				if q, err := quotas.Lister().ResourceQuotas(key.Namespace).Get(key.Name); err == nil && countsKind(q, k.GroupResource()) {
+					r.Enqueue(key)
+				}
+			}
+		},
+	})
 	return r
 }
 
@@ -148,6 +165,12 @@ func (c Config) registry(configuration quotav1.Configuration, q *v1.ResourceQuot
 		evaluators = append(evaluators, generic.NewObjectCountEvaluator(gr, func(namespace string) ([]runtime.Object, error) { return c.list(gvr, namespace) }, ""))
 	}
 	return generic.NewRegistry(evaluators)
+}
+
+// countsKind tells whether the quota names count/<resource>.<group> of the resource.
+func countsKind(q *v1.ResourceQuota, resource schema.GroupResource) bool {
+	_, named := q.Spec.Hard[generic.ObjectCountQuotaResourceNameFor(resource)]
+	return named
 }
 
 func matched(evaluators []quotav1.Evaluator, name v1.ResourceName) bool {

@@ -21,11 +21,19 @@ func eventCreate(e *corev1.Event) *faults {
 	return f
 }
 
+// eventUpdate leaves the content free to change, as core/v1 does; see EventsAPIUpdate for events.k8s.io.
 func eventUpdate(e, old *corev1.Event) *faults {
 	f := metadataUpdate(&e.ObjectMeta, &old.ObjectMeta)
 	eventContent(f, e)
+	return f
+}
+
+// EventsAPIUpdate finds what an update by way of events.k8s.io must not change of an event of the newer generation. By way of
+// core/v1, all but the metadata may change, as clients of the older generation expect (KEP-383).
+func EventsAPIUpdate(e, old *corev1.Event) field.ErrorList {
+	f := &faults{}
 	if old.EventTime.IsZero() {
-		return f
+		return nil
 	}
 	f.immutable(nil, "involvedObject", e.InvolvedObject, old.InvolvedObject)
 	f.immutable(nil, "reason", e.Reason, old.Reason)
@@ -35,7 +43,7 @@ func eventUpdate(e, old *corev1.Event) *faults {
 	f.immutable(nil, "reportingInstance", e.ReportingInstance, old.ReportingInstance)
 	f.immutable(nil, "message", e.Message, old.Message)
 	f.immutable(nil, "type", e.Type, old.Type)
-	return f
+	return f.list
 }
 
 // eventContent tells the two generations of events apart by eventTime, which only the newer one has (KEP-383).

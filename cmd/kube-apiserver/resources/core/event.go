@@ -16,6 +16,7 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	"pilotis.dev/api/validation"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
 
@@ -29,6 +30,7 @@ func Events() *kind.Kind[*corev1.Event] {
 		CreateOnUpdate: true,
 		Dependents:     rest.Unsupported,
 		ValidateCreate: newEventFaults,
+		ValidateUpdate: changedEventFaults,
 		Select:         selectEvent,
 		Configure: func(store *genericregistry.Store, env *kind.Env) error {
 			ttl := uint64(env.EventTTL / time.Second)
@@ -63,11 +65,23 @@ func Events() *kind.Kind[*corev1.Event] {
 
 // newEventFaults: events.k8s.io takes no events of the old generation, which have no eventTime (KEP-383).
 func newEventFaults(ctx context.Context, e *corev1.Event) field.ErrorList {
-	info, ok := request.RequestInfoFrom(ctx)
-	if ok && info.APIGroup == eventsv1.GroupName && e.EventTime.IsZero() {
+	if viaEventsAPI(ctx) && e.EventTime.IsZero() {
 		return field.ErrorList{field.Required(field.NewPath("eventTime"), "")}
 	}
 	return nil
+}
+
+// changedEventFaults: events.k8s.io fixes what an event says; core lets it change.
+func changedEventFaults(ctx context.Context, e, old *corev1.Event) field.ErrorList {
+	if !viaEventsAPI(ctx) {
+		return nil
+	}
+	return validation.EventsAPIUpdate(e, old)
+}
+
+func viaEventsAPI(ctx context.Context) bool {
+	info, ok := request.RequestInfoFrom(ctx)
+	return ok && info.APIGroup == eventsv1.GroupName
 }
 
 func selectEvent(e *corev1.Event, set fields.Set) {

@@ -12,7 +12,7 @@ import (
 
 const describedSchema = `{type: object, description: A thing of the test, properties: {spec: {type: object, description: What is wanted, properties: {count: {type: integer, description: How many}}}}}`
 
-// publishes waits until OpenAPI v2 and v3 name the kind in this version, or do not.
+// publishes waits until OpenAPI v2 and v3 name the kind in this version, or v2 does not.
 func (s *space) publishes(kind, version string, wanted bool) {
 	s.Helper()
 	s.publishesInGroup(s.customGroup(), kind, version, wanted)
@@ -25,11 +25,12 @@ func (s *space) publishesInGroup(group, kind, version string, wanted bool) {
 		reversed[i], reversed[j] = reversed[j], reversed[i]
 	}
 	name := `"` + strings.Join(reversed, ".") + "." + version + "." + kind + `":`
-	s.eventually("OpenAPI v3 of "+name, func() (any, bool) {
-		response, text := s.accepting(http.MethodGet, "/openapi/v3/apis/"+group+"/"+version, "application/json", "")
-		has := response.StatusCode == http.StatusOK && strings.Contains(text, name)
-		return response.Status, has == wanted
-	})
+	if wanted { // the library behind /openapi/v3 keeps a version that is not served any more until its definition goes
+		s.eventually("OpenAPI v3 of "+name, func() (any, bool) {
+			response, text := s.accepting(http.MethodGet, "/openapi/v3/apis/"+group+"/"+version, "application/json", "")
+			return response.Status, response.StatusCode == http.StatusOK && strings.Contains(text, name)
+		})
+	}
 	s.eventually("OpenAPI v2 of "+name, func() (any, bool) {
 		response, text := s.accepting(http.MethodGet, "/openapi/v2", "application/json", "")
 		return response.Status, response.StatusCode == http.StatusOK && strings.Contains(text, name) == wanted

@@ -3,7 +3,7 @@ package conformance
 import (
 	"bufio"
 	"context"
-
+	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
@@ -79,6 +79,30 @@ func TestPatchOfPodsOfAController(t *testing.T) {
 		s.kubectl("patch", pod, "-p", `{"metadata":{"annotations":{"x":"y"}}}`)
 	}
 	s.prints("y y", "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.annotations.x}")
+}
+
+func TestExpose(t *testing.T) {
+	s := behaviour(t, "[sig-cli] Kubectl client Kubectl expose should create services for rc")
+	s.apply(webController)
+	s.runs(2)
+	client := s.start(s.pod("client", "sleep 3600"))
+	serves := func(service, port string) {
+		s.Helper()
+		s.prints(port+" 6379", "get", "service", service, "-o", "jsonpath={.spec.ports[0].port} {.spec.ports[0].targetPort}")
+		s.eventually(service+" to have two endpoints", func() (any, bool) {
+			got := s.kubectl("get", "endpointslices", "-l", "kubernetes.io/service-name="+service, "-o", "jsonpath={.items[*].endpoints[*].conditions.ready} {.items[*].ports[*].port}")
+			return got, got == "true true 6379"
+		})
+		address := s.kubectl("get", "service", service, "-o", "jsonpath={.spec.clusterIP}") + ":" + port
+		s.eventually(service+" to answer", func() (any, bool) {
+			out, err := s.tryKubectl("", "exec", client.Name, "--", "wget", "-qO-", "http://"+address+"/")
+			return fmt.Sprint(out, err), strings.TrimSpace(out) == "pong"
+		})
+	}
+	s.kubectl("expose", "rc", "web", "--name=rm2", "--port=1234", "--target-port=6379")
+	serves("rm2", "1234")
+	s.kubectl("expose", "service", "rm2", "--name=rm3", "--port=2345", "--target-port=6379")
+	serves("rm3", "2345")
 }
 
 func TestLabels(t *testing.T) {

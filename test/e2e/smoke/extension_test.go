@@ -4,13 +4,15 @@ import (
 	"encoding/base64"
 	"strings"
 	"testing"
+
+	"pilotis.dev/test/e2e/testcert"
 )
 
 // testserver runs test/e2e/testserver behind the Service "server" with a certificate of its own authority, and gives
 // that authority for a caBundle. frontProxy, if not empty, is the authority whose client certificates it believes.
 func (s space) testserver(frontProxy string) (caBundle string) {
 	s.t.Helper()
-	authority, certificate, key, err := servingCertificate("server." + s.name + ".svc")
+	authority, certificate, key, err := testcert.Serving("server." + s.name + ".svc")
 	if err != nil {
 		s.t.Fatal(err)
 	}

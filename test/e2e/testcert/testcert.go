@@ -1,4 +1,5 @@
-package smoke
+// Package testcert makes the certificates of servers that the tests run in pods.
+package testcert
 
 import (
 	"crypto/ecdsa"
@@ -11,8 +12,8 @@ import (
 	"time"
 )
 
-// servingCertificate makes an authority and a certificate of it for the DNS name, all in PEM.
-func servingCertificate(name string) (authority, certificate, key string, err error) {
+// Serving makes an authority and a certificate of it for the DNS name, all in PEM.
+func Serving(name string) (authority, certificate, key string, err error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return "", "", "", err

@@ -138,7 +138,7 @@ func (c *Config) addSigningFlags(fs *pflag.FlagSet) {
 
 func (c *Config) addNodeFlags(fs *pflag.FlagSet) {
 	n := &c.NodeLifecycleController
-	fs.DurationVar(&n.NodeMonitorPeriod.Duration, "node-monitor-period", n.NodeMonitorPeriod.Duration, "How often the health of nodes is judged.")
+	fs.DurationVar(&n.NodeMonitorPeriod.Duration, "node-monitor-period", n.NodeMonitorPeriod.Duration, "How often a node that is not ready is looked at, and the shortest time between two looks at one for which nothing happened.")
 	fs.DurationVar(&n.NodeMonitorGracePeriod.Duration, "node-monitor-grace-period", n.NodeMonitorGracePeriod.Duration, "Silence of a running node after which it counts as unhealthy.")
 	fs.DurationVar(&n.NodeStartupGracePeriod.Duration, "node-startup-grace-period", n.NodeStartupGracePeriod.Duration, "Silence of a starting node after which it counts as unhealthy.")
 	fs.Float32Var(&n.NodeEvictionRate, "node-eviction-rate", n.NodeEvictionRate, "Nodes a second whose pods are evicted in a healthy zone.")

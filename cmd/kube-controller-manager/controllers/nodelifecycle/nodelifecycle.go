@@ -12,18 +12,20 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
+	"pilotis.dev/cmd/kube-controller-manager/controllers/pods"
 	"pilotis.dev/pkg/reconcile"
 )
 
 // Config of the controller; the flags of the same names.
 type Config struct {
+	// MonitorPeriod is the shortest time between two looks at a node for which nothing happened.
 	MonitorPeriod      time.Duration
 	MonitorGracePeriod time.Duration
 	StartupGracePeriod time.Duration
@@ -35,93 +37,176 @@ type Config struct {
 	Workers                     int
 }
 
-// heartbeat is when something was last heard of a node, by this controller's clock: clocks of nodes may differ.
-type heartbeat struct {
-	lease  *metav1.MicroTime
-	status *metav1.Time
-	seen   time.Time
-}
-
 type controller struct {
 	Config
 	client   kubernetes.Interface
 	recorder record.EventRecorder
-	get      func(name string) (*v1.Node, error)
-	list     func() ([]*v1.Node, error)
-	lease    func(name string) *coordinationv1.Lease
-	pods     func(node string) []*v1.Pod
+	nodes    corelisters.NodeLister
+	podsOn   func(node string) []*v1.Pod
+	beats    *heartbeats
+	zones    *zones
 
 	mu    sync.Mutex
-	beats map[string]heartbeat
-	rate  zones
+	known map[string]known
 }
 
-// New returns the controller.
+// known is what was last seen of a node, so that a change is told once.
+type known struct {
+	uid   types.UID
+	ready bool
+}
+
+// New returns the controller; its keys are nodes. A node is looked at when it changes and when its heartbeats are due;
+// one that is not ready every MonitorPeriod, since what becomes of it depends on the other nodes of its zone.
 func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorder record.EventRecorder, config Config) *reconcile.Controller {
 	if config.Clock == nil {
 		config.Clock = clock.RealClock{}
 	}
-	nodes, leases, pods := f.Core().V1().Nodes(), f.Coordination().V1().Leases(), f.Core().V1().Pods()
-	c := &controller{Config: config, client: client, recorder: recorder, beats: map[string]heartbeat{}, rate: zones{tokens: map[string]*bucket{}}}
-	c.get = nodes.Lister().Get
-	c.list = func() ([]*v1.Node, error) { return nodes.Lister().List(labels.Everything()) }
-	c.lease = func(name string) *coordinationv1.Lease {
-		l, err := leases.Lister().Leases(v1.NamespaceNodeLease).Get(name)
-		if err != nil {
-			return nil
-		}
-		return l
+	nodes, leases, podInformer := f.Core().V1().Nodes(), f.Coordination().V1().Leases(), f.Core().V1().Pods().Informer()
+	c := &controller{
+		Config: config, client: client, recorder: recorder, nodes: nodes.Lister(), podsOn: pods.ByNode(podInformer), known: map[string]known{},
+		beats: &heartbeats{clock: config.Clock, leases: leases.Lister().Leases(v1.NamespaceNodeLease), last: map[string]heartbeat{}},
 	}
-	c.pods = func(node string) []*v1.Pod {
-		all, err := pods.Lister().List(labels.Everything())
-		if err != nil {
-			return nil
-		}
-		return slices.DeleteFunc(slices.Clone(all), func(p *v1.Pod) bool { return p.Spec.NodeName != node })
-	}
-	r := reconcile.New("node_lifecycle_controller", reconcile.Func(c.reconcile), reconcile.Options{Workers: max(1, config.Workers)})
-	r.Watch(nodes.Informer(), func(obj any) []reconcile.Key {
-		if n, ok := obj.(*v1.Node); ok {
-			return []reconcile.Key{{Name: n.Name}}
+	c.zones = &zones{config: config, nodes: nodes.Lister(), beats: c.beats, buckets: map[string]*bucket{}}
+	r := reconcile.New("node_lifecycle_controller", reconcile.Func(c.reconcile), reconcile.Options{Workers: max(1, config.Workers), Clock: config.Clock})
+	r.Watch(nodes.Informer(), reconcile.ObjectKey)
+	r.Watch(leases.Informer(), func(obj any) []reconcile.Key {
+		if l, ok := obj.(*coordinationv1.Lease); ok && l.Namespace == v1.NamespaceNodeLease {
+			if n, err := c.nodes.Get(l.Name); err == nil {
+				c.beats.silence(n) // notes the heartbeat; the look that is due anyway finds it
+			}
 		}
 		return nil
 	})
-	r.Watch(leases.Informer(), func(obj any) []reconcile.Key {
-		if l, ok := obj.(*coordinationv1.Lease); ok && l.Namespace == v1.NamespaceNodeLease {
-			c.heard(l.Name)
-		}
-		return nil // the next look at the node finds it
-	})
-	r.Watch(pods.Informer(), nil)
+	r.Watch(podInformer, nil)
 	return r
 }
 
-// heard notes a heartbeat as soon as it comes.
-func (c *controller) heard(name string) {
-	if n, err := c.get(name); err == nil {
-		c.silence(n)
+func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
+	n, err := c.nodes.Get(key.Name)
+	if err != nil {
+		c.removed(key.Name)
+		return reconcile.Result{}, reconcile.IgnoreNotFound(err)
+	}
+	c.registered(n)
+	grace := c.MonitorGracePeriod
+	if conditionOf(n, v1.NodeReady) == nil {
+		grace = c.StartupGracePeriod
+	}
+	due := grace - c.beats.silence(n)
+	if due <= 0 {
+		due = grace
+		if changed, ok := unknown(n, c.Clock.Now()); ok {
+			if n, err = c.client.CoreV1().Nodes().UpdateStatus(ctx, changed, metav1.UpdateOptions{}); err != nil {
+				return reconcile.Result{}, err
+			}
+		}
+	}
+	if !isReady(n) {
+		due = c.MonitorPeriod
+	}
+	if err := c.tell(ctx, n); err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{RequeueAfter: max(due, c.MonitorPeriod)}, c.mend(ctx, n)
+}
+
+// registered and removed tell that a node came or went.
+func (c *controller) registered(n *v1.Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before, there := c.known[n.Name]
+	if there && before.uid == n.UID {
+		return
+	}
+	c.known[n.Name] = known{uid: n.UID, ready: isReady(n)}
+	c.recorder.Eventf(reference(n.Name, n.UID), v1.EventTypeNormal, "RegisteredNode", "Node %s event: Registered Node %s in Controller", n.Name, n.Name)
+}
+
+func (c *controller) removed(name string) {
+	c.beats.forget(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before, there := c.known[name]; there {
+		delete(c.known, name)
+		c.recorder.Eventf(reference(name, before.uid), v1.EventTypeNormal, "RemovingNode", "Node %s event: Removing Node %s from Controller", name, name)
 	}
 }
 
-// silence is how long nothing was heard of the node.
-func (c *controller) silence(n *v1.Node) time.Duration {
-	now := c.Clock.Now()
+// reference names a node that may be gone in events.
+func reference(name string, uid types.UID) *v1.ObjectReference {
+	return &v1.ObjectReference{Kind: "Node", APIVersion: "v1", Name: name, UID: uid}
+}
+
+// tell makes known that a node is not ready any more: with an event, and by taking its pods out of their Services.
+func (c *controller) tell(ctx context.Context, n *v1.Node) error {
+	ready := isReady(n)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	b, known := c.beats[n.Name]
-	var renewed *metav1.MicroTime
-	if l := c.lease(n.Name); l != nil {
-		renewed = l.Spec.RenewTime
+	before := c.known[n.Name]
+	c.known[n.Name] = known{uid: n.UID, ready: ready}
+	c.mu.Unlock()
+	if ready || conditionOf(n, v1.NodeReady) == nil {
+		return nil
 	}
-	var status *metav1.Time
-	if ready := conditionOf(n, v1.NodeReady); ready != nil {
-		status = &ready.LastHeartbeatTime
+	if before.ready {
+		c.recorder.Eventf(reference(n.Name, n.UID), v1.EventTypeNormal, "NodeNotReady", "Node %s status is now: NodeNotReady", n.Name)
 	}
-	if !known || !renewed.Equal(b.lease) || !status.Equal(b.status) {
-		b = heartbeat{lease: renewed, status: status, seen: now}
-		c.beats[n.Name] = b
+	return c.unready(ctx, n)
+}
+
+// unready sets the Ready condition of the node's pods to False.
+func (c *controller) unready(ctx context.Context, n *v1.Node) error {
+	for _, p := range c.podsOn(n.Name) {
+		i := slices.IndexFunc(p.Status.Conditions, func(c v1.PodCondition) bool { return c.Type == v1.PodReady })
+		if i < 0 || p.Status.Conditions[i].Status != v1.ConditionTrue {
+			continue
+		}
+		update := p.DeepCopy()
+		update.Status.Conditions[i].Status, update.Status.Conditions[i].Reason = v1.ConditionFalse, "NodeNotReady"
+		update.Status.Conditions[i].LastTransitionTime = metav1.NewTime(c.Clock.Now())
+		if _, err := c.client.CoreV1().Pods(p.Namespace).UpdateStatus(ctx, update, metav1.UpdateOptions{}); reconcile.IgnoreNotFound(err) != nil {
+			return err
+		}
+		c.recorder.Eventf(p, v1.EventTypeWarning, "NodeNotReady", "Node is not ready")
 	}
-	return now.Sub(b.seen)
+	return nil
+}
+
+// mend writes the labels and taints that the node should have.
+func (c *controller) mend(ctx context.Context, n *v1.Node) error {
+	labels := Labels(n)
+	taints := Taints(n, c.zones.eviction(n), c.Clock.Now())
+	metadata := map[string]any{"resourceVersion": n.ResourceVersion}
+	patch := map[string]any{"metadata": metadata}
+	if len(labels) > 0 {
+		metadata["labels"] = labels
+	}
+	if !slices.EqualFunc(taints, n.Spec.Taints, sameTaint) {
+		patch["spec"] = map[string]any{"taints": taints}
+	} else if len(labels) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	_, err = c.client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, data, metav1.PatchOptions{})
+	return reconcile.IgnoreNotFound(err)
+}
+
+// formerLabels are names that labels of the kubelet had before, which programs may still select by (well-known labels,
+// API reference).
+var formerLabels = map[string]string{v1.LabelOSStable: "beta.kubernetes.io/os", v1.LabelArchStable: "beta.kubernetes.io/arch"}
+
+// Labels are those that the node lacks: the former names of labels that it has.
+func Labels(n *v1.Node) map[string]string {
+	missing := map[string]string{}
+	for name, former := range formerLabels {
+		if value, has := n.Labels[name]; has && n.Labels[former] != value {
+			missing[former] = value
+		}
+	}
+	return missing
 }
 
 func conditionOf(n *v1.Node, kind v1.NodeConditionType) *v1.NodeCondition {
@@ -133,143 +218,7 @@ func conditionOf(n *v1.Node, kind v1.NodeConditionType) *v1.NodeCondition {
 	return nil
 }
 
-func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
-	n, err := c.get(key.Name)
-	if err != nil {
-		c.mu.Lock()
-		delete(c.beats, key.Name)
-		c.mu.Unlock()
-		return reconcile.Result{}, nil
-	}
-	again := reconcile.Result{RequeueAfter: c.MonitorPeriod}
-	silent := c.silence(n)
-	grace := c.MonitorGracePeriod
-	if conditionOf(n, v1.NodeReady) == nil {
-		grace = c.StartupGracePeriod
-	}
-	if silent >= grace {
-		if changed, ok := unknown(n, c.Clock.Now()); ok {
-			if _, err := c.client.CoreV1().Nodes().UpdateStatus(ctx, changed, metav1.UpdateOptions{}); err != nil {
-				return again, err
-			}
-			c.recorder.Eventf(n, v1.EventTypeNormal, "NodeNotReady", "Node %s status is now: NodeNotReady", n.Name)
-			n = changed
-		}
-	}
-	if err := c.unready(ctx, n); err != nil {
-		return again, err
-	}
-	want := Taints(n, c.mayEvict(n))
-	if slices.EqualFunc(want, n.Spec.Taints, sameTaint) {
-		return again, nil
-	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": n.ResourceVersion}, "spec": map[string]any{"taints": want}})
-	if err != nil {
-		return again, err
-	}
-	_, err = c.client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{})
-	return again, err
-}
-
-// unknown is the node with every condition that its kubelet keeps set to Unknown.
-func unknown(n *v1.Node, now time.Time) (*v1.Node, bool) {
-	changed := n.DeepCopy()
-	modified := false
-	for _, kind := range []v1.NodeConditionType{v1.NodeReady, v1.NodeMemoryPressure, v1.NodeDiskPressure, v1.NodePIDPressure} {
-		c := conditionOf(changed, kind)
-		if c == nil {
-			changed.Status.Conditions = append(changed.Status.Conditions, v1.NodeCondition{Type: kind, Status: v1.ConditionUnknown, Reason: "NodeStatusNeverUpdated",
-				Message: "Kubelet never posted node status.", LastHeartbeatTime: n.CreationTimestamp, LastTransitionTime: metav1.NewTime(now)})
-			modified = true
-		} else if c.Status != v1.ConditionUnknown {
-			c.Status, c.Reason, c.Message, c.LastTransitionTime = v1.ConditionUnknown, "NodeStatusUnknown", "Kubelet stopped posting node status.", metav1.NewTime(now)
-			modified = true
-		}
-	}
-	return changed, modified
-}
-
-// unready takes the pods of a node that is not ready out of their Services: their Ready condition becomes False.
-func (c *controller) unready(ctx context.Context, n *v1.Node) error {
+func isReady(n *v1.Node) bool {
 	ready := conditionOf(n, v1.NodeReady)
-	if ready == nil || ready.Status == v1.ConditionTrue {
-		return nil
-	}
-	for _, p := range c.pods(n.Name) {
-		i := slices.IndexFunc(p.Status.Conditions, func(c v1.PodCondition) bool { return c.Type == v1.PodReady })
-		if i < 0 || p.Status.Conditions[i].Status != v1.ConditionTrue {
-			continue
-		}
-		update := p.DeepCopy()
-		update.Status.Conditions[i].Status, update.Status.Conditions[i].Reason = v1.ConditionFalse, "NodeNotReady"
-		update.Status.Conditions[i].LastTransitionTime = metav1.NewTime(c.Clock.Now())
-		if _, err := c.client.CoreV1().Pods(p.Namespace).UpdateStatus(ctx, update, metav1.UpdateOptions{}); err != nil {
-			return err
-		}
-		c.recorder.Eventf(p, v1.EventTypeWarning, "NodeNotReady", "Node is not ready")
-	}
-	return nil
-}
-
-func sameTaint(a, b v1.Taint) bool {
-	return a.Key == b.Key && a.Value == b.Value && a.Effect == b.Effect
-}
-
-// managed are the taints that follow from conditions; the others are users'.
-var managed = map[string]bool{
-	v1.TaintNodeNotReady: true, v1.TaintNodeUnreachable: true, v1.TaintNodeMemoryPressure: true, v1.TaintNodeDiskPressure: true,
-	v1.TaintNodePIDPressure: true, v1.TaintNodeNetworkUnavailable: true, v1.TaintNodeUnschedulable: true,
-}
-
-// Taints are those that the node should have: users' as they are, and those of its conditions. evict lets a NoExecute
-// taint come; one that is there stays.
-func Taints(n *v1.Node, evict bool) []v1.Taint {
-	var want []v1.Taint
-	for _, t := range n.Spec.Taints {
-		if !managed[t.Key] {
-			want = append(want, t)
-		}
-	}
-	now := metav1.Now()
-	add := func(key string, effect v1.TaintEffect) {
-		t := v1.Taint{Key: key, Effect: effect}
-		i := slices.IndexFunc(n.Spec.Taints, func(have v1.Taint) bool { return have.Key == key && have.Effect == effect })
-		switch {
-		case i >= 0:
-			t = n.Spec.Taints[i]
-		case effect == v1.TaintEffectNoExecute && !evict:
-			return
-		default:
-			t.TimeAdded = &now
-		}
-		want = append(want, t)
-	}
-	if n.Spec.Unschedulable {
-		add(v1.TaintNodeUnschedulable, v1.TaintEffectNoSchedule)
-	}
-	status := func(kind v1.NodeConditionType) v1.ConditionStatus {
-		if c := conditionOf(n, kind); c != nil {
-			return c.Status
-		}
-		return ""
-	}
-	switch status(v1.NodeReady) {
-	case v1.ConditionFalse, "":
-		add(v1.TaintNodeNotReady, v1.TaintEffectNoSchedule)
-		if status(v1.NodeReady) == v1.ConditionFalse {
-			add(v1.TaintNodeNotReady, v1.TaintEffectNoExecute)
-		}
-	case v1.ConditionUnknown:
-		add(v1.TaintNodeUnreachable, v1.TaintEffectNoSchedule)
-		add(v1.TaintNodeUnreachable, v1.TaintEffectNoExecute)
-	}
-	for _, pressure := range []struct {
-		kind v1.NodeConditionType
-		key  string
-	}{{v1.NodeMemoryPressure, v1.TaintNodeMemoryPressure}, {v1.NodeDiskPressure, v1.TaintNodeDiskPressure}, {v1.NodePIDPressure, v1.TaintNodePIDPressure}, {v1.NodeNetworkUnavailable, v1.TaintNodeNetworkUnavailable}} {
-		if status(pressure.kind) == v1.ConditionTrue {
-			add(pressure.key, v1.TaintEffectNoSchedule)
-		}
-	}
-	return want
+	return ready != nil && ready.Status == v1.ConditionTrue
 }

@@ -7,7 +7,6 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -15,15 +14,17 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"pilotis.dev/cmd/kube-controller-manager/controllers/pods"
 	"pilotis.dev/pkg/reconcile"
 )
 
 // New returns the controller; its keys are pods.
 func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorder record.EventRecorder, c clock.WithTicker) *reconcile.Controller {
-	pods, nodes := f.Core().V1().Pods(), f.Core().V1().Nodes()
+	informer, nodes := f.Core().V1().Pods(), f.Core().V1().Nodes()
+	podsOn := pods.ByNode(informer.Informer())
 	seen := &sightings{since: map[types.NamespacedName]sighting{}}
 	r := reconcile.New("taint_eviction_controller", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
-		pod, err := pods.Lister().Pods(key.Namespace).Get(key.Name)
+		pod, err := informer.Lister().Pods(key.Namespace).Get(key.Name)
 		if err != nil || pod.Spec.NodeName == "" || pod.DeletionTimestamp != nil || ended(pod) {
 			seen.forget(key)
 			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
@@ -47,7 +48,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		}
 		return reconcile.Result{}, reconcile.IgnoreNotFound(client.CoreV1().Pods(key.Namespace).Delete(ctx, key.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))}))
 	}), reconcile.Options{Workers: 8, Clock: c})
-	r.Watch(pods.Informer(), func(obj any) []reconcile.Key {
+	r.Watch(informer.Informer(), func(obj any) []reconcile.Key {
 		if p, ok := obj.(*v1.Pod); ok && p.Spec.NodeName != "" {
 			return []reconcile.Key{{Namespace: p.Namespace, Name: p.Name}}
 		}
@@ -59,14 +60,8 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 			return nil
 		}
 		var keys []reconcile.Key
-		all, err := pods.Lister().List(labels.Everything())
-		if err != nil {
-			return nil
-		}
-		for _, p := range all {
-			if p.Spec.NodeName == n.Name {
-				keys = append(keys, reconcile.Key{Namespace: p.Namespace, Name: p.Name})
-			}
+		for _, p := range podsOn(n.Name) {
+			keys = append(keys, reconcile.Key{Namespace: p.Namespace, Name: p.Name})
 		}
 		return keys
 	})

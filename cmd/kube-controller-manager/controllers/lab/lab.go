@@ -249,6 +249,12 @@ func (l *Lab) update(gvr schema.GroupVersionResource, a clienttesting.UpdateActi
 	if rv := m.GetResourceVersion(); rv != "" && rv != before.GetResourceVersion() {
 		return nil, apierrors.NewConflict(gvr.GroupResource(), m.GetName(), fmt.Errorf("the object has been modified"))
 	}
+	// The server keeps what clients do not set.
+	if m.GetUID() == "" {
+		m.SetUID(before.GetUID())
+	}
+	m.SetCreationTimestamp(before.GetCreationTimestamp())
+	m.SetGeneration(before.GetGeneration())
 	if a.GetSubresource() == "" && specChanged(old, obj) {
 		m.SetGeneration(before.GetGeneration() + 1)
 	}

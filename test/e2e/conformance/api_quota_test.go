@@ -117,6 +117,19 @@ spec: {type: NodePort, ports: [{port: 80}]}
 	}
 }
 
+func TestQuotaOfReplicaSets(t *testing.T) {
+	s := behaviour(t, "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a replica set.")
+	s.countsTheLife("count/replicasets.apps", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}, `
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: counted}
+spec:
+  replicas: 0
+  selector: {matchLabels: {a: b}}
+  template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: IMAGE}]}}
+`)
+}
+
 func TestQuotaOfReplicationControllers(t *testing.T) {
 	s := behaviour(t, "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a replication controller.")
 	s.countsTheLife("replicationcontrollers", v1.SchemeGroupVersion.WithResource("replicationcontrollers"), `

@@ -8,7 +8,6 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -46,13 +45,15 @@ type Config struct {
 func New(c Config) *reconcile.Controller {
 	quotas := c.Informers.Core().V1().ResourceQuotas()
 	configuration := quota.NewConfiguration(c.list, clock.RealClock{})
+	settling := &settling{last: map[reconcile.Key]change{}}
 	r := reconcile.New("resourcequota_primary", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		q, err := quotas.Lister().ResourceQuotas(key.Namespace).Get(key.Name)
 		if err != nil {
-			if apierrors.IsNotFound(err) {
-				err = nil
-			}
-			return reconcile.Result{}, err
+			settling.forget(key)
+			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
+		}
+		if wait := settling.wait(key, q, time.Now()); wait > 0 {
+			return reconcile.Result{RequeueAfter: wait}, nil
 		}
 		used, err := quotav1.CalculateUsage(q.Namespace, q.Spec.Scopes, q.Spec.Hard, c.registry(configuration, q), q.Spec.ScopeSelector)
 		if err != nil && len(used) == 0 {
@@ -69,10 +70,13 @@ func New(c Config) *reconcile.Controller {
 		return reconcile.Result{RequeueAfter: c.Resync}, err
 	}), reconcile.Options{Workers: c.Workers})
 	r.Watch(quotas.Informer(), func(obj any) []reconcile.Key {
-		if q, ok := obj.(*v1.ResourceQuota); ok {
-			return []reconcile.Key{{Namespace: q.Namespace, Name: q.Name}}
+		q, ok := obj.(*v1.ResourceQuota)
+		if !ok {
+			return nil
 		}
-		return nil
+		key := reconcile.KeyOf(q)
+		settling.changed(key, q.ResourceVersion, time.Now())
+		return []reconcile.Key{key}
 	})
 	// What admission counted up goes down again when objects end.
 	inNamespace := func(obj any) []reconcile.Key {

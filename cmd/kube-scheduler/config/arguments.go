@@ -148,6 +148,9 @@ func nodeResourcesFit(args arguments, _ Inputs) (plugins.Plugin, error) {
 			}
 		}
 		if r := s.RequestedToCapacityRatio; r != nil {
+			if len(r.Shape) == 0 {
+				return nil, errors.New("scoringStrategy.requestedToCapacityRatio.shape: Required value: at least one point must be specified")
+			}
 			if err := checkShape(r.Shape); err != nil {
 				return nil, fmt.Errorf("scoringStrategy.requestedToCapacityRatio.shape: %w", err)
 			}
@@ -161,11 +164,8 @@ func nodeResourcesFit(args arguments, _ Inputs) (plugins.Plugin, error) {
 	return p, nil
 }
 
-// checkShape holds a curve to its rules: utilization rises from point to point within 0 and 100, scores lie within 0 and 10.
+// checkShape holds a curve's points to their rules: utilization rises from point to point within 0 and 100, scores lie within 0 and 10.
 func checkShape(shape []schedulerconfig.UtilizationShapePoint) error {
-	if len(shape) == 0 {
-		return errors.New("Required value: at least one point must be specified")
-	}
 	for i, p := range shape {
 		switch {
 		case p.Utilization < 0 || p.Utilization > 100:

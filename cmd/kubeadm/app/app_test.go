@@ -288,7 +288,7 @@ func TestResetCleansTheClustersCertificates(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"apiVersion":"v1","kind":"ConfigMap","data":{"ClusterConfiguration":"apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: v1.37.2\ncertificatesDir: /srv/pki\n"}}`)
+		_, _ = io.WriteString(w, `{"apiVersion":"v1","kind":"ConfigMap","data":{"ClusterConfiguration":"apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: v1.37.2\ncertificatesDir: /srv/pki\n"}}`)
 	}))
 	defer api.Close()
 	kubeconfig := file(t, "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: '"+api.URL+"'}}]\ncontexts: [{name: c, context: {cluster: c}}]\ncurrent-context: c\n")

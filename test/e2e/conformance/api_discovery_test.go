@@ -17,16 +17,27 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// accepting asks the server in the test's own way: what it answers to method, path, Accept header and body.
-func (s *space) accepting(method, path, accept, body string) (*http.Response, string) {
+// answer is what the server said.
+type answer struct {
+	Status     string
+	StatusCode int
+	Header     http.Header
+}
+
+// accepting asks the server in the test's own way: what it answers to method, path, Accept header and body, and the
+// text of the answer.
+func (s *space) accepting(method, path, accept, body string) (answer, string) {
 	s.Helper()
 	client := must[*http.Client](s)(rest.HTTPClientFor(s.Config))
 	request := must[*http.Request](s)(http.NewRequestWithContext(s.Context(), method, s.Config.Host+path, strings.NewReader(body)))
 	request.Header.Set("Accept", accept)
 	request.Header.Set("Content-Type", "application/json")
-	response := must[*http.Response](s)(client.Do(request))
+	response, err := client.Do(request)
+	if err != nil {
+		s.Fatal(err)
+	}
 	defer response.Body.Close()
-	return response, string(must[[]byte](s)(io.ReadAll(response.Body)))
+	return answer{response.Status, response.StatusCode, response.Header}, string(must[[]byte](s)(io.ReadAll(response.Body)))
 }
 
 func TestServerVersion(t *testing.T) {

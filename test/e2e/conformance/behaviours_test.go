@@ -37,7 +37,6 @@ type ledger struct {
 	mu     sync.Mutex
 	all    []one
 	claims map[string]claim // by the behaviour's name
-	serial sync.RWMutex     // held for reading by tests, for writing by one that must be alone
 }
 
 type claim struct {
@@ -106,18 +105,6 @@ func behaviour(t *testing.T, name string) *space {
 	t.Helper()
 	t.Parallel()
 	book.claim(t, name)
-	book.serial.RLock()
-	t.Cleanup(book.serial.RUnlock)
-	return newSpace(t)
-}
-
-// alone is behaviour for a test that disturbs the cluster: nothing else runs meanwhile.
-func alone(t *testing.T, name string) *space {
-	t.Helper()
-	t.Parallel()
-	book.claim(t, name)
-	book.serial.Lock()
-	t.Cleanup(book.serial.Unlock)
 	return newSpace(t)
 }
 

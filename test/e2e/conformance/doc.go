@@ -1,6 +1,5 @@
 // Package conformance holds a test for each behaviour that a conformant cluster must show (behaviours.yaml). A test says
 // with behaviour which one it proves; docs/conformance.md lists all behaviours with their tests.
 //
-// Tests run at once, each in a namespace of its own, against the cluster that KUBECONFIG names. A test that disturbs
-// the whole cluster says so with alone.
+// Tests run at once, each in a namespace of its own, against the cluster that KUBECONFIG names.
 package conformance

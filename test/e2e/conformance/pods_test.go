@@ -39,18 +39,6 @@ func (s *space) start(pod *v1.Pod) *v1.Pod {
 	})
 }
 
-// output creates the pod, waits until it has succeeded, and gives the log of its first container.
-func (s *space) output(pod *v1.Pod) string {
-	s.Helper()
-	created := must[*v1.Pod](s)(s.Client.CoreV1().Pods(pod.Namespace).Create(s.Context(), pod, metav1.CreateOptions{}))
-	s.await(created, "Succeeded or Failed", func(p *v1.Pod) bool { return p.Status.Phase == v1.PodSucceeded || p.Status.Phase == v1.PodFailed })
-	log := s.log(created, created.Spec.Containers[0].Name)
-	if p := must[*v1.Pod](s)(s.Client.CoreV1().Pods(created.Namespace).Get(s.Context(), created.Name, metav1.GetOptions{})); p.Status.Phase != v1.PodSucceeded {
-		s.Fatalf("pod %s failed; its log: %s", created.Name, log)
-	}
-	return log
-}
-
 // await waits until the pod is as wanted, and gives it.
 func (s *space) await(pod *v1.Pod, what string, is func(*v1.Pod) bool) *v1.Pod {
 	s.Helper()

@@ -62,6 +62,9 @@ type config struct {
 }
 
 func newConfig(ctx context.Context, o *Options) (*config, error) {
+	if err := o.checkFiles(); err != nil {
+		return nil, err
+	}
 	types, err := api.NewTypes(registerDefaults)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ var kinds = []struct {
 	{"kube-apiserver", "authentication-config", "apiserver.config.k8s.io/v1", "AuthenticationConfiguration", nil},
 	{"kube-apiserver", "authorization-config", "apiserver.config.k8s.io/v1", "AuthorizationConfiguration", nil},
 	{"kube-apiserver", "admission-control-config-file", "apiserver.config.k8s.io/v1", "AdmissionConfiguration", nil},
+	{"kube-apiserver", "encryption-provider-config", "apiserver.config.k8s.io/v1", "EncryptionConfiguration", nil},
 	{"kube-apiserver", "audit-policy-file", "audit.k8s.io/v1", "Policy", []string{"--audit-log-path=/dev/null"}},
 }
 
@@ -28,9 +29,6 @@ func TestWrongConfigurationFiles(t *testing.T) {
 			{"wrong version", "apiVersion: " + group + "/v9\nkind: " + k.kind + "\n", group + "/v9"},
 			{"no YAML", "kind: [\n", "yaml: line"},
 		} {
-			if k.kind == "Policy" && tt.name == "unknown field" {
-				continue // k8s.io/apiserver reads it leniently, with a warning
-			}
 			t.Run(k.program+"/"+k.flag+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()
 				path := file(t, "wrong.yaml", tt.content)

@@ -114,7 +114,7 @@ func podTopologySpread(args arguments, in Inputs) (plugins.Plugin, error) {
 	p := plugins.PodTopologySpread{Defaults: a.DefaultConstraints, DefaultSelector: in.DefaultSelector}
 	if a.DefaultingType == "" || a.DefaultingType == schedulerconfig.SystemDefaulting {
 		if len(a.DefaultConstraints) > 0 && a.DefaultingType == schedulerconfig.SystemDefaulting {
-			return nil, fmt.Errorf("defaultConstraints: Invalid value: when .defaultingType is System, no constraints may be given")
+			return nil, errors.New("defaultConstraints: Invalid value: when .defaultingType is System, no constraints may be given")
 		}
 		if len(a.DefaultConstraints) == 0 {
 			p.Defaults = []v1.TopologySpreadConstraint{

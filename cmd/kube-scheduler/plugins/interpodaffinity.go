@@ -37,10 +37,13 @@ func (d domains) add(n *snapshot.Node, key string, by int64) bool {
 	return true
 }
 
-// of is the number of the node's domain.
+// of is the number of the node's domain; it is 0 for a node without the label, which is in none.
 func (d domains) of(n *snapshot.Node, key string) (count int64, labelled bool) {
 	value, labelled := n.Labels[key]
-	return d[key][value], labelled
+	if !labelled {
+		return 0, false
+	}
+	return d[key][value], true
 }
 
 // podAffinityFilter counts, by domain, the pods that matter.
@@ -128,7 +131,7 @@ func (f *podAffinityFilter) Filter(n *snapshot.Node) *framework.Status {
 		}
 	}
 	for key := range f.repelling {
-		if count, labelled := f.repelling.of(n, key); labelled && count > 0 {
+		if count, _ := f.repelling.of(n, key); count > 0 {
 			return framework.NewStatus(framework.Unschedulable, "node(s) didn't satisfy existing pods anti-affinity rules")
 		}
 	}

@@ -22,7 +22,7 @@ func NewCommand(table []Row) *cobra.Command {
 		Long: "kube-controller-manager runs the control loops that bring the cluster from its present state to the desired one. " +
 			"One instance works at a time: it holds the Lease kube-system/kube-controller-manager.",
 		Flags:        &flags,
-		FeatureGates: config.Features,
+		FeatureGates: config.Features.Gate,
 		Complete: func() error {
 			if err := config.Validate(table); err != nil {
 				return err

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	componentbaseconfig "k8s.io/component-base/config"
-	"k8s.io/component-base/featuregate"
 	"k8s.io/component-base/metrics"
 	cmconfig "k8s.io/controller-manager/config/v1alpha1"
 	kcmconfig "k8s.io/kube-controller-manager/config/v1alpha1"
@@ -32,7 +31,7 @@ type Config struct {
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
 	Serving        *daemon.ServingOptions
 	Metrics        *metrics.Options
-	Features       featuregate.MutableVersionedFeatureGate
+	Features       *daemon.Features
 }
 
 func seconds(n int) metav1.Duration { return metav1.Duration{Duration: time.Duration(n) * time.Second} }
@@ -40,7 +39,7 @@ func seconds(n int) metav1.Duration { return metav1.Duration{Duration: time.Dura
 // NewConfig returns the defaults, which are upstream's except for --kube-api-qps: the API server's priority and fairness paces
 // the controllers, so they do not throttle themselves.
 func NewConfig() *Config {
-	c := &Config{Serving: daemon.NewServingOptions(10257), Metrics: metrics.NewOptions(), Features: featuregate.NewFeatureGate()}
+	c := &Config{Serving: daemon.NewServingOptions(10257), Metrics: metrics.NewOptions(), Features: daemon.NewFeatures()}
 	c.TypeMeta = metav1.TypeMeta{APIVersion: kcmconfig.SchemeGroupVersion.String(), Kind: "KubeControllerManagerConfiguration"}
 	cmconfig.RecommendedDefaultGenericControllerManagerConfiguration(&c.Generic)
 	c.Generic.ClientConnection.QPS, c.Generic.ClientConnection.Burst = -1, 0
@@ -101,7 +100,11 @@ func NewConfig() *Config {
 
 // Validate returns all faults of the configuration.
 func (c *Config) Validate(table []Row) error {
-	errs := c.Serving.Validate()
+	var errs []error
+	if err := c.Features.Complete(); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, c.Serving.Validate()...)
 	errs = append(errs, c.Metrics.Validate()...)
 	if _, err := Select(table, c.Generic.Controllers); err != nil {
 		errs = append(errs, err)

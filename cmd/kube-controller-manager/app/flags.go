@@ -8,7 +8,6 @@ import (
 
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/config/options"
-	logsapi "k8s.io/component-base/logs/api/v1"
 )
 
 type workerFlag struct {
@@ -47,8 +46,7 @@ func (c *Config) workers() []workerFlag {
 func (c *Config) AddFlags(fss *cliflag.NamedFlagSets, table []Row) {
 	c.Serving.AddFlags(fss)
 	c.Metrics.AddFlags(fss.FlagSet("metrics"))
-	_ = logsapi.AddFeatureGates(c.Features) // fails only for a gate registered twice
-	c.Features.AddFlag(fss.FlagSet("generic"))
+	c.Features.AddFlags(fss.FlagSet("generic"))
 	c.addGenericFlags(fss.FlagSet("generic"), table)
 	workers := fss.FlagSet("workers")
 	for _, w := range c.workers() {

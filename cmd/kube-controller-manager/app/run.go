@@ -44,7 +44,7 @@ func Run(ctx context.Context, c *Config, table []Row, flags *cliflag.NamedFlagSe
 		live = append(live, election.Watchdog)
 	}
 	served, err := c.Serving.Serve(ctx, daemon.Endpoint{
-		Name:   "kube-controller-manager",
+		Name: "kube-controller-manager", Version: c.Features.Version(),
 		Live:   live,
 		Config: &c.KubeControllerManagerConfiguration, ConfigName: "kubecontrollermanager.config.k8s.io",
 		Flags: flags,

@@ -28,6 +28,15 @@ func (s *space) throughMinutes(minutes int, look func(jobs []string)) {
 	}
 }
 
+func TestCronJobOperations(t *testing.T) {
+	s := behaviour(t, "[sig-apps] CronJob should support CronJob API operations")
+	s.supportsOperations(operations{resource: "cronjobs", subresources: []string{"status"}, manifest: `
+apiVersion: batch/v1
+kind: CronJob
+spec: {schedule: "0 0 1 1 *", suspend: true, jobTemplate: {spec: {` + jobTemplate("Never", "true") + `}}}
+`, status: `{"lastScheduleTime":"2026-01-01T00:00:00Z"}`})
+}
+
 func TestSuspendedCronJob(t *testing.T) {
 	s := behaviour(t, "[sig-apps] CronJob should not schedule jobs when suspended [Slow]")
 	s.cronJob("Allow", "sleep 300", true)

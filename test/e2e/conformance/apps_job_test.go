@@ -23,15 +23,6 @@ const oddFails = `[ $((JOB_COMPLETION_INDEX % 2)) -eq 0 ]`
 
 const complete, failed = `.status.conditions[?(@.type=="Complete")].status`, `.status.conditions[?(@.type=="Failed")].status`
 
-func TestJobOperations(t *testing.T) {
-	s := behaviour(t, "[sig-apps] CronJob should support CronJob API operations")
-	s.supportsOperations(operations{resource: "cronjobs", subresources: []string{"status"}, manifest: `
-apiVersion: batch/v1
-kind: CronJob
-spec: {schedule: "0 0 1 1 *", suspend: true, jobTemplate: {spec: {` + jobTemplate("Never", "true") + `}}}
-`, status: `{"lastScheduleTime":"2026-01-01T00:00:00Z"}`})
-}
-
 func TestJobAdoptsAndReleases(t *testing.T) {
 	s := behaviour(t, "[sig-apps] Job should adopt matching orphans and release non-matching pods")
 	s.job("j", "parallelism: 2, completions: 4, "+jobTemplate("Never", "sleep 1000"))

@@ -45,6 +45,8 @@ TimeoutStartSec=infinity
 [Install]
 WantedBy=default.target
 UNIT
+# A login prompt would hang the guest's report up when it opens the line (vhangup(2)).
+ln -s /dev/null "$root/etc/systemd/system/serial-getty@ttyS0.service"
 for unit in guest kubelet containerd; do
 	ln -sf "/etc/systemd/system/$unit.service" "$root/etc/systemd/system/multi-user.target.wants/$unit.service"
 done

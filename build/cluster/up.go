@@ -266,19 +266,41 @@ func (c Config) kubeadm(ctx context.Context, n Node, config, verb string) error 
 	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("kubeadm %s: %w: %s", verb, err, tail(log.Name()))
+		return fmt.Errorf("kubeadm %s: %w: %s", verb, err, complaint(log.Name()))
 	}
 	return nil
 }
 
 // tail is the last line of a log, which tells why its program gave up.
 func tail(path string) string {
-	data, err := os.ReadFile(path)
+	all, err := lines(path)
 	if err != nil {
 		return err.Error()
 	}
-	all := strings.Split(strings.TrimSpace(string(data)), "\n")
 	return all[len(all)-1]
+}
+
+// complaint is what kubeadm said when it gave up: its last "error: " line with the first of those below it, which name
+// the part that is ill and quote its log. The last line alone may be one of a healthy part's log.
+func complaint(path string) string {
+	const enough = 10
+	all, err := lines(path)
+	if err != nil {
+		return err.Error()
+	}
+	for i := len(all) - 1; i >= 0; i-- {
+		if first, is := strings.CutPrefix(all[i], "error: "); is {
+			rest := all[i+1:]
+			return strings.Join(append([]string{first}, rest[:min(len(rest), enough)]...), "\n")
+		}
+	}
+	return all[len(all)-1]
+}
+
+// lines are those of a file, at least one.
+func lines(path string) ([]string, error) {
+	data, err := os.ReadFile(path)
+	return strings.Split(strings.TrimSpace(string(data)), "\n"), err
 }
 
 // awaitNodes waits until every node is Ready.

@@ -3,67 +3,35 @@
 package standalone
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"pilotis.dev/test/e2e/daemons"
 )
-
-const patience = 60 * time.Second
-
-func program(name string) string { return filepath.Join(os.Getenv("PILOTIS_ROOT"), "bin", name) }
-
-func TestMain(m *testing.M) {
-	if os.Getenv("PILOTIS_ROOT") == "" {
-		fmt.Fprintln(os.Stderr, "PILOTIS_ROOT is missing: run make test-e2e")
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
 
 // TestDaemonsAlone: a Deployment becomes Pods that wait for a node, each daemon is healthy and counts over TLS, and all end on SIGTERM.
 func TestDaemonsAlone(t *testing.T) {
 	dir := t.TempDir()
-	pki := filepath.Join(dir, "pki")
-	api, etcd, peer, manager, scheduler := port(t), port(t), port(t), port(t), port(t)
+	api, etcd, peer, manager, scheduler := daemons.Port(t), daemons.Port(t), daemons.Port(t), daemons.Port(t), daemons.Port(t)
 	endpoint := fmt.Sprintf("127.0.0.1:%d", api)
-	configuration := filepath.Join(dir, "kubeadm.yaml")
-	write(t, configuration, fmt.Sprintf(`
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-localAPIEndpoint: {advertiseAddress: 127.0.0.1, bindPort: %d}
-nodeRegistration: {name: alone}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-kubernetesVersion: v1.37.2
-certificatesDir: %s
-`, api, pki))
-	kubeadm := func(args ...string) {
-		t.Helper()
-		out, err := exec.Command(program("kubeadm"), append([]string{"init", "phase"}, append(args, "--config="+configuration)...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("kubeadm init phase %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
+	certificates, err := daemons.NewCertificates(dir, api)
+	if err != nil {
+		t.Fatal(err)
 	}
-	kubeadm("certs", "all")
-	kubeadm("kubeconfig", "all", "--kubeconfig-dir="+dir)
-	at := func(name string) string { return filepath.Join(pki, name) }
-	kubeconfig := filepath.Join(dir, "super-admin.conf")
+	at := certificates.At
+	kubeconfig := certificates.Kubeconfig("super-admin.conf")
 
-	start(t, dir, "etcd",
+	daemons.Run(t, dir, "etcd",
 		"--name=alone", "--data-dir="+filepath.Join(dir, "etcd"),
 		fmt.Sprintf("--listen-client-urls=https://127.0.0.1:%d", etcd), fmt.Sprintf("--advertise-client-urls=https://127.0.0.1:%d", etcd),
 		fmt.Sprintf("--listen-peer-urls=https://127.0.0.1:%d", peer), fmt.Sprintf("--initial-advertise-peer-urls=https://127.0.0.1:%d", peer),
@@ -72,7 +40,7 @@ certificatesDir: %s
 		"--peer-cert-file="+at("etcd/peer.crt"), "--peer-key-file="+at("etcd/peer.key"), "--peer-client-cert-auth=true", "--peer-trusted-ca-file="+at("etcd/ca.crt"))
 	audit := filepath.Join(dir, "audit.yaml")
 	write(t, audit, "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n")
-	start(t, dir, "kube-apiserver",
+	daemons.Run(t, dir, "kube-apiserver",
 		fmt.Sprintf("--etcd-servers=https://127.0.0.1:%d", etcd), "--etcd-cafile="+at("etcd/ca.crt"), "--etcd-certfile="+at("apiserver-etcd-client.crt"), "--etcd-keyfile="+at("apiserver-etcd-client.key"),
 		"--etcd-prefix=/registry", "--storage-backend=etcd3", "--storage-media-type=application/vnd.kubernetes.protobuf",
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", api),
@@ -92,12 +60,12 @@ certificatesDir: %s
 		t.Fatal(err)
 	}
 	get := getter(t, admin)
-	eventually(t, "the API server to be ready", func() (string, bool) {
+	daemons.Eventually(t, "the API server to be ready", func() (string, bool) {
 		code, body := get("https://" + endpoint + "/readyz")
 		return body, code == http.StatusOK
 	})
 
-	start(t, dir, "kube-controller-manager",
+	daemons.Run(t, dir, "kube-controller-manager",
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", manager), "--kubeconfig="+filepath.Join(dir, "controller-manager.conf"),
 		"--authentication-kubeconfig="+filepath.Join(dir, "controller-manager.conf"), "--authorization-kubeconfig="+filepath.Join(dir, "controller-manager.conf"),
 		"--client-ca-file="+at("ca.crt"), "--requestheader-client-ca-file="+at("front-proxy-ca.crt"),
@@ -105,86 +73,47 @@ certificatesDir: %s
 		"--cluster-name=kubernetes", "--cluster-signing-cert-file="+at("ca.crt"), "--cluster-signing-key-file="+at("ca.key"), "--root-ca-file="+at("ca.crt"),
 		"--service-account-private-key-file="+at("sa.key"), "--use-service-account-credentials=true", "--controllers=*,bootstrapsigner,tokencleaner",
 		"--leader-elect=true", "--leader-elect-lease-duration=15s", "--allocate-node-cidrs=true", "--cluster-cidr=10.244.0.0/16", "--service-cluster-ip-range=10.0.0.0/24", "--v=2")
-	start(t, dir, "kube-scheduler",
+	daemons.Run(t, dir, "kube-scheduler",
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", scheduler), "--kubeconfig="+filepath.Join(dir, "scheduler.conf"),
 		"--authentication-kubeconfig="+filepath.Join(dir, "scheduler.conf"), "--authorization-kubeconfig="+filepath.Join(dir, "scheduler.conf"),
 		"--client-ca-file="+at("ca.crt"), "--tls-cert-file="+at("apiserver.crt"), "--tls-private-key-file="+at("apiserver.key"), "--leader-elect=true", "--v=2")
 
 	kubectl := func(args ...string) (string, error) {
-		out, err := exec.Command(program("kubectl"), append([]string{"--kubeconfig=" + kubeconfig}, args...)...).CombinedOutput()
+		out, err := exec.Command(daemons.Program("kubectl"), append([]string{"--kubeconfig=" + kubeconfig}, args...)...).CombinedOutput()
 		return strings.TrimSpace(string(out)), err
 	}
 	for name, p := range map[string]int{"kube-controller-manager": manager, "kube-scheduler": scheduler} {
-		eventually(t, name+" to be healthy", func() (string, bool) {
+		daemons.Eventually(t, name+" to be healthy", func() (string, bool) {
 			code, body := get(fmt.Sprintf("https://127.0.0.1:%d/healthz", p))
 			return body, code == http.StatusOK
 		})
 		// An administrator may read metrics, others may not.
-		eventually(t, name+" to show its metrics", func() (string, bool) {
+		daemons.Eventually(t, name+" to show its metrics", func() (string, bool) {
 			code, body := get(fmt.Sprintf("https://127.0.0.1:%d/metrics", p))
 			return body, code == http.StatusOK && strings.Contains(body, "process_start_time_seconds")
 		})
 		if code, _ := getter(t, rest.AnonymousClientConfig(admin))(fmt.Sprintf("https://127.0.0.1:%d/metrics", p)); code != http.StatusUnauthorized && code != http.StatusForbidden {
 			t.Errorf("%s shows its metrics to anybody: %d", name, code)
 		}
-		eventually(t, name+" to hold its lease", func() (string, bool) {
+		daemons.Eventually(t, name+" to hold its lease", func() (string, bool) {
 			out, err := kubectl("--namespace=kube-system", "get", "lease", name, "-o", "jsonpath={.spec.holderIdentity}")
 			return out, err == nil && out != ""
 		})
 	}
-	eventually(t, "the default ServiceAccount", func() (string, bool) {
+	daemons.Eventually(t, "the default ServiceAccount", func() (string, bool) {
 		out, err := kubectl("get", "serviceaccount", "default")
 		return out, err == nil
 	})
 	if out, err := kubectl("create", "deployment", "web", "--image=example.org/web:1", "--replicas=3"); err != nil {
 		t.Fatal(err, out)
 	}
-	eventually(t, "three Pods to wait for a node", func() (string, bool) {
+	daemons.Eventually(t, "three Pods to wait for a node", func() (string, bool) {
 		out, err := kubectl("get", "events", "--field-selector=reason=FailedScheduling", "-o", "jsonpath={range .items[*]}{.message}{'\\n'}{end}")
 		return out, err == nil && strings.Count(out, "0 nodes are available")+strings.Count(out, "no nodes available to schedule pods") >= 3
 	})
 	if out, err := kubectl("get", "pods", "--field-selector=status.phase=Pending", "-o", "name"); err != nil || strings.Count(out, "pod/web-") != 3 {
 		t.Errorf("pending Pods: %q, %v", out, err)
 	}
-}
-
-// start runs a daemon until the test ends; it must end by itself on SIGTERM.
-func start(t *testing.T, dir, name string, args ...string) {
-	t.Helper()
-	log, err := os.Create(filepath.Join(dir, name+".log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program(name), args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // SIGTERM's exit code is no matter
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(patience):
-			t.Errorf("%s did not end within %v of SIGTERM", name, patience)
-			_ = cmd.Process.Kill()
-		}
-		log.Close()
-		if t.Failed() {
-			data, _ := os.ReadFile(log.Name())
-			t.Logf("%s:\n%s", name, lastLines(data, 25))
-		}
-	})
-}
-
-func lastLines(data []byte, n int) []byte {
-	lines := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
-	return bytes.Join(lines[max(0, len(lines)-n):], []byte("\n"))
 }
 
 // getter gives a function that fetches a URL with the credentials.
@@ -207,33 +136,6 @@ func getter(t *testing.T, config *rest.Config) func(url string) (int, string) {
 		}
 		return resp.StatusCode, string(body)
 	}
-}
-
-func eventually(t *testing.T, what string, check func() (saw string, holds bool)) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for {
-		saw, holds := check()
-		if holds {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited %v for %s; last seen: %s", patience, what, saw)
-		case <-time.After(200 * time.Millisecond): // the poll's interval
-		}
-	}
-}
-
-func port(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func write(t *testing.T, path, content string) {

@@ -26,6 +26,8 @@ func nodeSubresources(nodes *kind.Store, env *kind.Env) (map[string]rest.Storage
 		locate: func(ctx context.Context, id string) (*url.URL, http.RoundTripper, error) {
 			return nodeLocation(ctx, nodes, env, id)
 		},
+		// By exec, attach and port forwarding a kubelet, which trusts this server, runs commands in any container of the node.
+		upgradesNeedCreate: env.Authorizer,
 	}}, nil
 }
 

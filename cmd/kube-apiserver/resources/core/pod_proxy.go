@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
@@ -25,6 +26,8 @@ type proxy struct {
 	object, options func() runtime.Object
 	path            func(options runtime.Object) string
 	locate          func(ctx context.Context, id string) (*url.URL, http.RoundTripper, error)
+	// upgradesNeedCreate, if set, is asked whether the client of a WebSocket or SPDY connection may create the subresource.
+	upgradesNeedCreate authorizer.Authorizer
 }
 
 var _ rest.Connecter = (*proxy)(nil)
@@ -48,7 +51,11 @@ func (p *proxy) Connect(ctx context.Context, id string, options runtime.Object, 
 		return nil, err
 	}
 	location.Path = joinPath(location.Path, p.path(options))
-	return proxied.HTTP(location, transport, true, false, responder), nil
+	handler := proxied.HTTP(location, transport, true, false, responder)
+	if p.upgradesNeedCreate != nil {
+		handler = proxied.UpgradesNeedCreate(handler, p.upgradesNeedCreate, responder)
+	}
+	return handler, nil
 }
 
 // joinPath keeps a trailing slash, which means something to servers.

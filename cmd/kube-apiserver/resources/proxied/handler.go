@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	translator "k8s.io/apiserver/pkg/util/proxy"
+	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/wsstream"
 )
 
@@ -38,11 +39,24 @@ func Tunnel(location *url.URL, transport http.RoundTripper, responder rest.Respo
 	return translator.NewTranslatingHandler(handler, translator.NewTunnelingHandler(handler), wsstream.IsWebSocketRequestWithTunnelingProtocol)
 }
 
+// UpgradesNeedCreate keeps from next the requests for another protocol of those who may not create the subresource.
+func UpgradesNeedCreate(next http.Handler, authz authorizer.Authorizer, responder rest.Responder) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if httpstream.IsUpgradeRequest(r) {
+			if err := RequireCreate(r.Context(), authz); err != nil {
+				responder.Error(err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // RequireCreate demands the right to create the subresource also of a client that connects with GET: browsers can only
 // open a WebSocket so, and the right to read must not become the right to run commands.
 func RequireCreate(ctx context.Context, authz authorizer.Authorizer) error {
 	info, ok := request.RequestInfoFrom(ctx)
-	if !ok || info.Verb != "get" {
+	if !ok || info.Verb == "create" {
 		return nil
 	}
 	who, ok := request.UserFrom(ctx)

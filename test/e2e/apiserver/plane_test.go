@@ -1,0 +1,267 @@
+package apiserver
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"pilotis.dev/test/e2e/daemons"
+)
+
+// server is a kube-apiserver that runs.
+type server struct {
+	*daemons.Daemon
+	certificates daemons.Certificates
+	admin        *rest.Config // of system:masters, without rate limit
+	client       kubernetes.Interface
+	dynamic      dynamic.Interface
+}
+
+// etcd is where the servers of this package keep their objects, each under a prefix of its own.
+var etcd string
+
+// shared is the server that all tests talk to. It runs the admission plugins of a usual cluster, and the one that
+// guards owner references.
+var shared *server
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "apiserver-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	store, err := startEtcd(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer stop(store)
+	if shared, err = startServer(dir, "/registry", "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer stop(shared.Daemon)
+	return m.Run()
+}
+
+func stop(d *daemons.Daemon) {
+	if err := d.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
+func startEtcd(dir string) (*daemons.Daemon, error) {
+	port, err := daemons.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	peerPort, err := daemons.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	etcd = fmt.Sprintf("http://127.0.0.1:%d", port)
+	peer := fmt.Sprintf("http://127.0.0.1:%d", peerPort)
+	return daemons.Start(dir, "etcd", "--name=alone", "--data-dir="+filepath.Join(dir, "etcd"), "--listen-client-urls="+etcd, "--advertise-client-urls="+etcd,
+		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=alone="+peer, "--unsafe-no-fsync", "--log-level=error")
+}
+
+// startServer starts a kube-apiserver whose files are in dir and waits until it is ready.
+func startServer(dir, prefix string, flags ...string) (*server, error) {
+	port, err := daemons.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{}
+	if s.certificates, err = daemons.NewCertificates(dir, port); err != nil {
+		return nil, err
+	}
+	at := s.certificates.At
+	s.Daemon, err = daemons.Start(dir, "kube-apiserver", append([]string{
+		"--etcd-servers=" + etcd, "--etcd-prefix=" + prefix, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
+		"--tls-cert-file=" + at("apiserver.crt"), "--tls-private-key-file=" + at("apiserver.key"), "--client-ca-file=" + at("ca.crt"),
+		"--requestheader-client-ca-file=" + at("front-proxy-ca.crt"), "--requestheader-allowed-names=front-proxy-client", "--requestheader-username-headers=X-Remote-User",
+		"--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--proxy-client-cert-file=" + at("front-proxy-client.crt"), "--proxy-client-key-file=" + at("front-proxy-client.key"),
+		"--kubelet-client-certificate=" + at("apiserver-kubelet-client.crt"), "--kubelet-client-key=" + at("apiserver-kubelet-client.key"),
+		"--kubelet-preferred-address-types=InternalIP,Hostname", "--enable-bootstrap-token-auth",
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + at("sa.pub"), "--service-account-signing-key-file=" + at("sa.key"),
+		"--authorization-mode=Node,RBAC", "--service-cluster-ip-range=10.0.0.0/16",
+	}, flags...)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.await(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w\n%s", err, s.LastLines(25)), s.Stop())
+	}
+	return s, nil
+}
+
+// await makes the clients and waits until the server is ready.
+func (s *server) await() (err error) {
+	if s.admin, err = clientcmd.BuildConfigFromFlags("", s.certificates.Kubeconfig("super-admin.conf")); err != nil {
+		return err
+	}
+	s.admin.QPS = -1
+	s.admin.WarningHandler = rest.NoWarnings{}
+	if s.client, err = kubernetes.NewForConfig(s.admin); err != nil {
+		return err
+	}
+	if s.dynamic, err = dynamic.NewForConfig(s.admin); err != nil {
+		return err
+	}
+	probe, err := rest.HTTPClientFor(s.admin)
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(daemons.Patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		resp, err := probe.Get(s.admin.Host + "/readyz")
+		if err != nil {
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return nil
+		}
+	}
+	return fmt.Errorf("kube-apiserver is not ready after %v", daemons.Patience)
+}
+
+// namespace makes a namespace for one test, with the service account that a controller makes elsewhere.
+func (s *server) namespace(t *testing.T) string {
+	t.Helper()
+	ns, err := s.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.account(t, ns.Name, "default")
+	return ns.Name
+}
+
+func (s *server) account(t *testing.T, namespace, name string) *corev1.ServiceAccount {
+	t.Helper()
+	return made(s.client.CoreV1().ServiceAccounts(namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})).or(t)
+}
+
+// as is a client's configuration with a certificate of the cluster's authority for a user.
+func (s *server) as(t *testing.T, user string, groups ...string) *rest.Config {
+	t.Helper()
+	config := rest.AnonymousClientConfig(s.admin)
+	config.QPS, config.WarningHandler = -1, rest.NoWarnings{}
+	var err error
+	if config.CertData, config.KeyData, err = s.sign(user, groups); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func (s *server) clientOf(t *testing.T, config *rest.Config) kubernetes.Interface {
+	t.Helper()
+	return made(kubernetes.NewForConfig(config)).or(t)
+}
+
+// sign makes a client certificate with the cluster's authority.
+func (s *server) sign(user string, groups []string) (certificate, key []byte, err error) {
+	authority, err := readPEM(s.certificates.At("ca.crt"))
+	if err != nil {
+		return nil, nil, err
+	}
+	ca, err := x509.ParseCertificate(authority)
+	if err != nil {
+		return nil, nil, err
+	}
+	secret, err := readPEM(s.certificates.At("ca.key"))
+	if err != nil {
+		return nil, nil, err
+	}
+	caKey, err := parseKey(secret)
+	if err != nil {
+		return nil, nil, err
+	}
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: user, Organization: groups},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, ca, &own.PublicKey, caKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	ownDER, err := x509.MarshalECPrivateKey(own)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: ownDER}), nil
+}
+
+func readPEM(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, fmt.Errorf("%s holds no PEM", path)
+	}
+	return block.Bytes, nil
+}
+
+// parseKey takes the forms in which kubeadm writes keys.
+func parseKey(der []byte) (any, error) {
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParseECPrivateKey(der); err == nil {
+		return key, nil
+	}
+	return x509.ParsePKCS8PrivateKey(der)
+}
+
+// outcome is a value, or why there is none.
+type outcome[T any] struct {
+	value T
+	err   error
+}
+
+func made[T any](value T, err error) outcome[T] { return outcome[T]{value, err} }
+
+// or ends the test when there is no value.
+func (o outcome[T]) or(t *testing.T) T {
+	t.Helper()
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	return o.value
+}
+
+// refused wants the error of a request to be of a kind, such as apierrors.IsForbidden.
+func refused(t *testing.T, what string, err error, kind func(error) bool) {
+	t.Helper()
+	if err == nil || !kind(err) {
+		t.Errorf("%s: got %v (%s)", what, err, apierrors.ReasonForError(err))
+	}
+}

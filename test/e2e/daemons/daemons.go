@@ -1,0 +1,91 @@
+// Package daemons runs the built programs by themselves on loopback, without a cluster.
+package daemons
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Patience bounds every wait.
+const Patience = 60 * time.Second
+
+// Program is the path of a built program: in bin/ of PILOTIS_ROOT, or of the repository that a test's folder is in.
+func Program(name string) string {
+	root := os.Getenv("PILOTIS_ROOT")
+	if root == "" {
+		root, _ = filepath.Abs("../../..") // go test runs in the package's folder
+	}
+	return filepath.Join(root, "bin", name)
+}
+
+// Daemon is a program that runs.
+type Daemon struct {
+	Name  string
+	PID   int
+	cmd   *exec.Cmd
+	log   *os.File
+	ended chan struct{}
+}
+
+// Start runs a program; what it prints goes to the file <name>.log in dir.
+func Start(dir, name string, args ...string) (*Daemon, error) {
+	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{Name: name, cmd: exec.Command(Program(name), args...), log: log, ended: make(chan struct{})}
+	d.cmd.Stdout, d.cmd.Stderr = log, log
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := d.cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting %s (make build makes it): %w", name, err), log.Close())
+	}
+	d.PID = d.cmd.Process.Pid
+	go func() {
+		defer close(d.ended)
+		_ = d.cmd.Wait() // SIGTERM's exit code is no matter
+	}()
+	return d, nil
+}
+
+// Stop ends the program by SIGTERM; one that goes on is killed and an error.
+func (d *Daemon) Stop() error {
+	defer d.log.Close()
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.ended:
+		return nil
+	case <-time.After(Patience):
+		_ = d.cmd.Process.Kill()
+		<-d.ended
+		return fmt.Errorf("%s did not end within %v of SIGTERM", d.Name, Patience)
+	}
+}
+
+// Log is all that the program printed.
+func (d *Daemon) Log() []byte {
+	data, _ := os.ReadFile(d.log.Name()) // what is gone is not shown
+	return data
+}
+
+// LastLines are the last n lines that the program printed.
+func (d *Daemon) LastLines(n int) []byte {
+	lines := bytes.Split(bytes.TrimSpace(d.Log()), []byte("\n"))
+	return bytes.Join(lines[max(0, len(lines)-n):], []byte("\n"))
+}
+
+// FreePort is a port of loopback that nobody listens on.
+func FreePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}

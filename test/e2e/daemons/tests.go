@@ -1,0 +1,53 @@
+package daemons
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// Run starts a program that runs until the test ends; it must end by itself on SIGTERM.
+func Run(t *testing.T, dir, name string, args ...string) *Daemon {
+	t.Helper()
+	d, err := Start(dir, name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("%s:\n%s", name, d.LastLines(25))
+		}
+	})
+	return d
+}
+
+// Eventually repeats check, which says what it saw, until it holds.
+func Eventually(t *testing.T, what string, check func() (saw string, holds bool)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	for {
+		saw, holds := check()
+		if holds {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited %v for %s; last seen: %s", Patience, what, saw)
+		case <-time.After(50 * time.Millisecond): // the poll's interval
+		}
+	}
+}
+
+// Port is a free port of loopback.
+func Port(t *testing.T) int {
+	t.Helper()
+	port, err := FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -69,11 +70,14 @@ func (s *space) supportsOperations(o operations) {
 	}
 	s.sees(events, watch.Added, first.GetName())
 
-	patched := must[*unstructured.Unstructured](s)(client.Patch(s.Context(), first.GetName(), types.MergePatchType, []byte(`{"metadata":{"annotations":{"patched":"true"}}}`), metav1.PatchOptions{}))
-	if patched.GetAnnotations()["patched"] != "true" {
-		s.Errorf("the patch is not in %v", patched.GetAnnotations())
+	patched := must[*unstructured.Unstructured](s)(client.Patch(s.Context(), first.GetName(), types.MergePatchType, []byte(`{"metadata":{"annotations":{"patched":"true"},"labels":{"patched":"true"}}}`), metav1.PatchOptions{}))
+	if patched.GetAnnotations()["patched"] != "true" || patched.GetLabels()["patched"] != "true" {
+		s.Errorf("the patch is not in %v, %v", patched.GetAnnotations(), patched.GetLabels())
 	}
 	s.sees(events, watch.Modified, first.GetName())
+	if list := must[*unstructured.UnstructuredList](s)(client.List(s.Context(), metav1.ListOptions{LabelSelector: selector.LabelSelector + ",patched=true"})); len(list.Items) != 1 || list.Items[0].GetUID() != first.GetUID() {
+		s.Errorf("a list by the patched label gives %d objects, want the one that has it", len(list.Items))
+	}
 	s.eventually("an update without conflict", func() (any, bool) {
 		current := must[*unstructured.Unstructured](s)(client.Get(s.Context(), first.GetName(), metav1.GetOptions{}))
 		current.SetAnnotations(map[string]string{"patched": "true", "updated": "true"})
@@ -84,11 +88,7 @@ func (s *space) supportsOperations(o operations) {
 		return updated.GetAnnotations(), updated.GetAnnotations()["updated"] == "true"
 	})
 	if o.status != "" {
-		got := must[*unstructured.Unstructured](s)(client.Patch(s.Context(), first.GetName(), types.MergePatchType, []byte(`{"status":`+o.status+`}`), metav1.PatchOptions{}, "status"))
-		if status, _, _ := unstructured.NestedMap(got.Object, "status"); len(status) == 0 {
-			s.Errorf("the status %s was not written", o.status)
-		}
-		must[*unstructured.Unstructured](s)(client.Get(s.Context(), first.GetName(), metav1.GetOptions{}, "status"))
+		s.writesStatus(client, first.GetName(), o.status)
 	}
 	if err := client.Delete(s.Context(), first.GetName(), metav1.DeleteOptions{}); err != nil {
 		s.Fatal(err)
@@ -107,6 +107,23 @@ func (s *space) supportsOperations(o operations) {
 	s.eventually("all to be gone", func() (any, bool) {
 		list := must[*unstructured.UnstructuredList](s)(client.List(s.Context(), selector))
 		return len(list.Items), len(list.Items) == 0
+	})
+}
+
+// writesStatus patches the status subresource, reads it and puts it back.
+func (s *space) writesStatus(client dynamic.ResourceInterface, name, status string) {
+	s.Helper()
+	got := must[*unstructured.Unstructured](s)(client.Patch(s.Context(), name, types.MergePatchType, []byte(`{"status":`+status+`}`), metav1.PatchOptions{}, "status"))
+	if written, _, _ := unstructured.NestedMap(got.Object, "status"); len(written) == 0 {
+		s.Errorf("the status %s was not written", status)
+	}
+	s.eventually("an update of the status without conflict", func() (any, bool) {
+		current := must[*unstructured.Unstructured](s)(client.Get(s.Context(), name, metav1.GetOptions{}, "status"))
+		updated, err := client.UpdateStatus(s.Context(), current, metav1.UpdateOptions{})
+		if err != nil {
+			return err, false
+		}
+		return updated.Object["status"], equality.Semantic.DeepEqual(updated.Object["status"], current.Object["status"])
 	})
 }
 

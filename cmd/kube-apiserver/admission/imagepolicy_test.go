@@ -59,6 +59,10 @@ func TestImagePolicyWebhook(t *testing.T) {
 		t.Errorf("the webhook was asked %d times for one question", got)
 	}
 	expect(t, send(t, p, req{resource: "pods", obj: image("bad:1")}), "image policy webhook backend denied one or more images: bad:1 has a known flaw")
+	debugged := pod(func(p *corev1.Pod) {
+		p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Image: "bad:2"}}}
+	})
+	expect(t, send(t, p, req{resource: "pods/ephemeralcontainers", op: admission.Update, obj: debugged, old: image("good")}), "bad:2 has a known flaw") // CVE-2023-2727
 
 	server.Close()
 	expect(t, send(t, p, req{resource: "pods", obj: image("new")}), "connection refused")

@@ -212,6 +212,15 @@ func (s *server) user(t *testing.T, namespace, name string, rules ...rbacv1.Poli
 	return s.as(t, name)
 }
 
+// bind gives a user a ClusterRole in a namespace.
+func (s *server) bind(t *testing.T, namespace, user, role string) {
+	t.Helper()
+	made(s.client.RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: user + ":" + role}, Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+	}, metav1.CreateOptions{})).or(t)
+}
+
 // may asks the server whether a user may do something.
 func (s *server) may(t *testing.T, user string, what *authorizationv1.ResourceAttributes) bool {
 	t.Helper()

@@ -64,6 +64,9 @@ func (k *Kubelet) refuse(pod *v1.Pod) *status.Rejection {
 	if usesAppArmor(pod) && !hasAppArmor() {
 		return &status.Rejection{Reason: "AppArmor", Message: "Cannot enforce AppArmor: AppArmor is not enabled on the host"}
 	}
+	if taken := k.portTaken(pod); taken != nil {
+		return taken
+	}
 	return k.lacking(pod)
 }
 

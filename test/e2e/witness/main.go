@@ -1,8 +1,9 @@
 // Command witness shows where packets go: in a pod it answers with the pod's name, elsewhere it asks.
 //
-//	witness serve --tcp=8080,9090 --udp=8080 --sctp=8080 --grpc=9000
+//	witness serve --tcp=8080,9090 --udp=8080 --sctp=8080 --http=8000 --grpc=9000
 //	witness ask --count=10 tcp://10.96.0.7:80 udp://web:53
 //	witness lookup srv _http._tcp.web.default.svc.cluster.local
+//	witness get https://kubernetes.default/readyz
 package main
 
 import (
@@ -13,9 +14,9 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "lookup": lookup}
+	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "lookup": lookup, "get": get}
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: witness serve|ask|lookup …")
+		fmt.Fprintln(os.Stderr, "usage: witness serve|ask|lookup|get …")
 		return 2
 	}
 	if err := verbs[os.Args[1]](os.Args[2:]); err != nil {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -27,6 +28,7 @@ func serve(args []string) error {
 	tcp := flags.String("tcp", "", "ports, comma separated")
 	udp := flags.String("udp", "", "ports, comma separated")
 	sctp := flags.String("sctp", "", "ports, comma separated")
+	web := flags.String("http", "", "ports of HTTP: the answer to any method and path is who answers, and both; comma separated")
 	grpcPort := flags.String("grpc", "", "port of the gRPC health service")
 	linger := flags.Duration("linger", 0, "time to go on after SIGTERM")
 	if err := flags.Parse(args); err != nil {
@@ -53,6 +55,7 @@ func serve(args []string) error {
 		return answerConnections(l, *name)
 	})
 	start(*udp, func(port string) error { return answerDatagrams(port, *name) })
+	start(*web, func(port string) error { return serveHTTP(port, *name) })
 	start(*grpcPort, serveHealth)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
@@ -95,6 +98,14 @@ func answerDatagrams(port, name string) error {
 		}
 		_, _ = c.WriteTo([]byte(line(name, c.LocalAddr(), peer)), peer)
 	}
+}
+
+func serveHTTP(port, name string) error {
+	server := &http.Server{Addr: ":" + port, ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Asked", r.Method+" "+r.URL.RequestURI()) // for HEAD, whose answer has no body
+		fmt.Fprintln(w, name, r.Method, r.URL.RequestURI())
+	})}
+	return server.ListenAndServe()
 }
 
 func serveHealth(port string) error {

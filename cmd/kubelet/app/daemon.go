@@ -40,6 +40,7 @@ import (
 	"pilotis.dev/cmd/kubelet/objects"
 	"pilotis.dev/cmd/kubelet/observed"
 	"pilotis.dev/cmd/kubelet/plan"
+	"pilotis.dev/cmd/kubelet/podcertificates"
 	"pilotis.dev/cmd/kubelet/probes"
 	"pilotis.dev/cmd/kubelet/resources"
 	"pilotis.dev/cmd/kubelet/status"
@@ -178,12 +179,20 @@ func (d *daemon) build(ctx context.Context) error {
 		return fmt.Errorf("node: %w", err)
 	}
 	k.HostIPs, k.NodeObject, k.Allocatable = d.node.HostIPs, d.node.Registered, d.node.Allocatable
-	d.objects = objects.New(ctx, d.client, func(uid types.UID) {
+	changed := func(uid types.UID) {
 		d.volumes.Changed(uid)
 		k.Wake(uid)
-	})
+	}
+	d.objects = objects.New(ctx, d.client, changed)
 	d.tokens = objects.NewTokens(d.client, clock.RealClock{})
-	k.Objects = references{d.objects, d.tokens}
+	volumeConfig := volumes.Config{RootDir: o.RootDirectory, NodeName: k.Node, Objects: d.objects, Tokens: d.tokens, Node: d.node.Node, Client: d.client, Recorder: d.recorder,
+		View: k.View, Image: d.imageVolume, Keep: k.podsToKeep}
+	refs := references{objects: d.objects, tokens: d.tokens}
+	if d.client != nil {
+		refs.certificates = podcertificates.New(ctx, podcertificates.Config{Client: d.client, Node: d.node.Registered, Changed: changed, Clock: clock.RealClock{}})
+		volumeConfig.Certificates = refs.certificates
+	}
+	k.Objects = refs
 	k.Images = &images.Manager{Service: d.images, Secrets: d.objects, Recorder: d.recorder, Limits: images.NewPullLimits(*c.SerializeImagePulls, c.MaxParallelImagePulls, *c.RegistryPullQPS, c.RegistryBurst)}
 	if o.CredentialProviderConfig != "" {
 		providers, err := credentials.Load(o.CredentialProviderConfig, o.CredentialProviderDir)
@@ -193,8 +202,8 @@ func (d *daemon) build(ctx context.Context) error {
 		k.Images.Providers = providers.For
 	}
 	d.csi = csi.New(csi.Config{RootDir: o.RootDirectory, NodeName: k.Node, Client: d.client, Tokens: d.tokens, Announce: d.announce()})
-	d.volumes = volumes.New(volumes.Config{CSI: d.csi, RootDir: o.RootDirectory, NodeName: k.Node, Objects: d.objects, Tokens: d.tokens, Node: d.node.Node, Client: d.client, Recorder: d.recorder,
-		View: k.View, Image: d.imageVolume, Keep: k.podsToKeep})
+	volumeConfig.CSI = d.csi
+	d.volumes = volumes.New(volumeConfig)
 	k.Volumes = podVolumes{d.volumes}
 	d.probed = metrics.NewKubeRegistry()
 	k.Probes = probes.New(probes.Config{Registry: d.probed, Exec: d.execProbe, Recorder: d.recorder, OnChange: k.Wake})

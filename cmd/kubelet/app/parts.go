@@ -10,19 +10,24 @@ import (
 	"pilotis.dev/cmd/kubelet/act"
 	"pilotis.dev/cmd/kubelet/fields"
 	"pilotis.dev/cmd/kubelet/objects"
+	"pilotis.dev/cmd/kubelet/podcertificates"
 	"pilotis.dev/cmd/kubelet/volumes"
 )
 
-// references counts the objects and tokens of pods.
+// references counts the objects, tokens and certificates of pods.
 type references struct {
-	objects *objects.Store
-	tokens  *objects.Tokens
+	objects      *objects.Store
+	tokens       *objects.Tokens
+	certificates *podcertificates.Manager // nil without an API server
 }
 
 func (r references) Use(pod *v1.Pod) { r.objects.Use(pod) }
 func (r references) Release(uid types.UID) {
 	r.objects.Release(uid)
 	r.tokens.Release(uid)
+	if r.certificates != nil {
+		r.certificates.Release(uid)
+	}
 }
 
 // podVolumes gives volumes as containers take them.

@@ -64,16 +64,11 @@ func (t *Tokens) Token(ctx context.Context, namespace, account string, tr *authe
 	if kept != nil && !t.stale(kept) {
 		return kept, nil
 	}
-	fresh, err := t.request(ctx, namespace, account, tr)
-	// See retrySoon: the API server may not know yet that the pod is on this node.
-	for pause := firstPause; apierrors.IsForbidden(err) && pause < mostPause; pause *= 2 {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(pause):
-		}
+	var fresh *authenticationv1.TokenRequest
+	err := OnceAllowed(ctx, func() (err error) {
 		fresh, err = t.request(ctx, namespace, account, tr)
-	}
+		return err
+	})
 	if err != nil {
 		if kept != nil && t.clock.Now().Before(kept.Status.ExpirationTimestamp.Time) {
 			klog.FromContext(ctx).Error(err, "Renewing a service account token failed, the present one serves on", "namespace", namespace, "serviceAccount", account)
@@ -88,6 +83,21 @@ func (t *Tokens) Token(ctx context.Context, namespace, account string, tr *authe
 	defer t.mu.Unlock()
 	t.cache[key] = fresh
 	return fresh, nil
+}
+
+// OnceAllowed repeats a request for a moment while the API server forbids it, as it may not know yet that the pod is on
+// this node (see retrySoon).
+func OnceAllowed(ctx context.Context, request func() error) error {
+	err := request()
+	for pause := firstPause; apierrors.IsForbidden(err) && pause < mostPause; pause *= 2 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		err = request()
+	}
+	return err
 }
 
 // RefreshAt is when the token should be replaced.

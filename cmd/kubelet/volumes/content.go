@@ -71,7 +71,7 @@ func (m *Manager) collect(ctx context.Context, r request) (content, time.Time, e
 	case v.DownwardAPI != nil:
 		return files, time.Time{}, m.addDownward(files, r.pod, v.DownwardAPI.Items, v.DownwardAPI.DefaultMode)
 	}
-	next, err := m.addProjected(ctx, files, r.pod, r.volume.Projected)
+	next, err := m.addProjected(ctx, files, r)
 	return files, next, err
 }
 

@@ -30,6 +30,12 @@ type Tokens interface {
 	RefreshAt(tr *authenticationv1.TokenRequest) time.Time
 }
 
+// Certificates gets pods certificates from signers.
+type Certificates interface {
+	// Certificate gives the key and the certificates, in PEM, of a projected volume's source, and when to ask for them again.
+	Certificate(ctx context.Context, pod *v1.Pod, volume string, source int, p *v1.PodCertificateProjection) (key, chain []byte, renew time.Time, err error)
+}
+
 // CSI mounts volumes through drivers on this node.
 type CSI interface {
 	// Mount stages and publishes the volume of spec for the pod at the folder given, and returns the device for a block
@@ -59,10 +65,12 @@ type Config struct {
 	NodeName string
 	Objects  Objects
 	Tokens   Tokens
-	CSI      CSI                      // nil: no CSI
-	Node     func() (*v1.Node, error) // labels for local volumes, memory for sizes
-	Client   kubernetes.Interface     // nil: no claims
-	Recorder record.EventRecorder     // for refreshes that fail
+	// Certificates are asked for certificates of pods; nil: there are none.
+	Certificates Certificates
+	CSI          CSI                      // nil: no CSI
+	Node         func() (*v1.Node, error) // labels for local volumes, memory for sizes
+	Client       kubernetes.Interface     // nil: no claims
+	Recorder     record.EventRecorder     // for refreshes that fail
 	// View gives a pod as it is now, with its addresses, for the downward API.
 	View func(types.UID) (fields.Pod, bool)
 	// Image brings the image of an image volume to the node and gives what the runtime knows it by; nil: none.

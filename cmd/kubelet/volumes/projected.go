@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -19,15 +20,17 @@ const trustBundleRefresh = 10 * time.Minute
 
 func isNotFound(err error) bool { return apierrors.IsNotFound(err) }
 
-// addProjected lays several sources over each other; a later one wins. next is when a token must be renewed.
-func (m *Manager) addProjected(ctx context.Context, files content, pod *v1.Pod, p *v1.ProjectedVolumeSource) (next time.Time, err error) {
+// addProjected lays several sources over each other; a later one wins. next is when a token or a certificate must be
+// renewed.
+func (m *Manager) addProjected(ctx context.Context, files content, r request) (next time.Time, err error) {
+	pod, p := r.pod, r.volume.Projected
 	earliest := func(t time.Time) {
 		if next.IsZero() || t.Before(next) {
 			next = t
 		}
 	}
 	var errs []error
-	for _, s := range p.Sources {
+	for i, s := range p.Sources {
 		switch {
 		case s.ConfigMap != nil:
 			err = m.addConfigMap(files, pod, s.ConfigMap.Name, s.ConfigMap.Items, p.DefaultMode, s.ConfigMap.Optional)
@@ -43,6 +46,11 @@ func (m *Manager) addProjected(ctx context.Context, files content, pod *v1.Pod, 
 		case s.ClusterTrustBundle != nil:
 			if err = m.addTrustBundle(ctx, files, s.ClusterTrustBundle, p.DefaultMode); err == nil {
 				earliest(time.Now().Add(trustBundleRefresh))
+			}
+		case s.PodCertificate != nil:
+			var renew time.Time
+			if renew, err = m.addCertificate(ctx, files, r, i); err == nil {
+				earliest(renew)
 			}
 		default:
 			err = errors.New("a projected source is of a kind that this node does not serve")
@@ -68,13 +76,35 @@ func (m *Manager) addToken(ctx context.Context, files content, pod *v1.Pod, s *v
 	if err != nil {
 		return time.Time{}, err
 	}
-	f := file{data: []byte(tr.Status.Token), mode: mode(nil, def)}
-	// A token of a pod that names its user or group is that user's alone (KEP-2451).
+	files[s.Path] = secretFile(pod, []byte(tr.Status.Token), def)
+	return m.Tokens.RefreshAt(tr), nil
+}
+
+// addCertificate writes the key of a pod and the certificates that a signer issued for it (KEP-4317), together or apart.
+func (m *Manager) addCertificate(ctx context.Context, files content, r request, source int) (renew time.Time, err error) {
+	if m.Certificates == nil {
+		return time.Time{}, errors.New("a pod certificate cannot be requested: this kubelet has no --kubeconfig")
+	}
+	p := r.volume.Projected.Sources[source].PodCertificate
+	key, chain, renew, err := m.Certificates.Certificate(ctx, r.pod, r.name, source, p)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for path, data := range map[string][]byte{p.CredentialBundlePath: slices.Concat(key, chain), p.KeyPath: key, p.CertificateChainPath: chain} {
+		if path != "" {
+			files[path] = secretFile(r.pod, data, r.volume.Projected.DefaultMode)
+		}
+	}
+	return renew, nil
+}
+
+// secretFile belongs to the pod's user alone, where the pod names its user or group (KEP-2451).
+func secretFile(pod *v1.Pod, data []byte, def *int32) file {
+	f := file{data: data, mode: mode(nil, def)}
 	if f.uid = singleUser(pod); f.uid != nil || fsGroup(pod) != nil {
 		f.mode = 0o600
 	}
-	files[s.Path] = f
-	return m.Tokens.RefreshAt(tr), nil
+	return f
 }
 
 // singleUser is the user that all containers of the pod run as; nil: they differ, or an image decides.
@@ -100,7 +130,7 @@ func singleUser(pod *v1.Pod) *int64 {
 }
 
 // addTrustBundle writes the certificates of one bundle, or of all that a signer has with the labels asked for
-// (KEP-3257), in a stable order and each once.
+// (KEP-3257), in a stable order and each once. Without a label selector none of a signer's is asked for.
 func (m *Manager) addTrustBundle(ctx context.Context, files content, s *v1.ClusterTrustBundleProjection, def *int32) error {
 	if m.Client == nil {
 		return errors.New("a cluster trust bundle cannot be read: this kubelet has no --kubeconfig")
@@ -119,19 +149,21 @@ func (m *Manager) addTrustBundle(ctx context.Context, files content, s *v1.Clust
 		}
 		texts = append(texts, b.Spec.TrustBundle)
 	case s.SignerName != nil:
-		selector, err := metav1.LabelSelectorAsSelector(s.LabelSelector)
-		if err != nil {
-			return err
+		if s.LabelSelector != nil {
+			selector, err := metav1.LabelSelectorAsSelector(s.LabelSelector)
+			if err != nil {
+				return err
+			}
+			list, err := bundles.List(ctx, metav1.ListOptions{LabelSelector: selector.String(), FieldSelector: "spec.signerName=" + *s.SignerName})
+			if err != nil {
+				return err
+			}
+			for i := range list.Items {
+				texts = append(texts, list.Items[i].Spec.TrustBundle)
+			}
 		}
-		list, err := bundles.List(ctx, metav1.ListOptions{LabelSelector: selector.String(), FieldSelector: "spec.signerName=" + *s.SignerName})
-		if err != nil {
-			return err
-		}
-		if len(list.Items) == 0 && !isOptional(s.Optional) {
+		if len(texts) == 0 && !isOptional(s.Optional) {
 			return fmt.Errorf("combination of signerName %q and labelSelector matched zero ClusterTrustBundles", *s.SignerName)
-		}
-		for i := range list.Items {
-			texts = append(texts, list.Items[i].Spec.TrustBundle)
 		}
 	}
 	files[s.Path] = file{data: mergeBundles(texts), mode: mode(nil, def)}

@@ -34,6 +34,11 @@ func trustBundleName(signer string) nameRule {
 	}
 }
 
+// trustBundleSigner is the signer that the name of a bundle tells of, empty for a bundle without one.
+func trustBundleSigner(name string) string {
+	return strings.ReplaceAll(name[:max(strings.LastIndex(name, ":"), 0)], ":", "/")
+}
+
 func trustBundleCreate(b *certificatesv1.ClusterTrustBundle) *faults {
 	f := metadata(&b.ObjectMeta, cluster, trustBundleName(b.Spec.SignerName))
 	trustBundleSpec(f, &b.Spec)

@@ -93,7 +93,7 @@ func trustBundle(f *faults, t *corev1.ClusterTrustBundleProjection, taken *paths
 		f.invalid(p, "", t, "only one of name and signerName may be used")
 	case byName:
 		if f.present(p, "name", *t.Name) {
-			f.messages(p, "name", *t.Name, trustBundleName("")(*t.Name, false))
+			f.messages(p, "name", *t.Name, trustBundleName(trustBundleSigner(*t.Name))(*t.Name, false))
 		}
 		if t.LabelSelector != nil {
 			f.invalid(p, "labelSelector", t.LabelSelector, "labelSelector must be unset if name is specified")

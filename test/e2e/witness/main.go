@@ -2,6 +2,7 @@
 //
 //	witness serve --tcp=8080,9090 --udp=8080 --sctp=8080 --http=8000 --grpc=9000
 //	witness ask --count=10 tcp://10.96.0.7:80 udp://web:53
+//	witness token --audience=https://kubernetes.default.svc
 //	witness lookup srv _http._tcp.web.default.svc.cluster.local
 //	witness get https://kubernetes.default/readyz
 package main
@@ -14,9 +15,9 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "lookup": lookup, "get": get}
+	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "lookup": lookup, "get": get, "token": token}
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: witness serve|ask|lookup|get …")
+		fmt.Fprintln(os.Stderr, "usage: witness serve|ask|lookup|get|token …")
 		return 2
 	}
 	if err := verbs[os.Args[1]](os.Args[2:]); err != nil {

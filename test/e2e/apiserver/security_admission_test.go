@@ -39,6 +39,7 @@ func (s *server) validate(t *testing.T, name string, b *backend, resource string
 
 // CVE-2021-25735: what a webhook is told of the old Node is what was stored, in every field and by every way to change it.
 func TestWebhookSeesTheStoredNode(t *testing.T) {
+	t.Parallel()
 	var seen corev1.Node
 	hook := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		var review admissionv1.AdmissionReview
@@ -91,6 +92,7 @@ func TestWebhookSeesTheStoredNode(t *testing.T) {
 
 // CVE-2020-8561: a webhook cannot make the API server ask another address.
 func TestWebhookRedirectIsRefused(t *testing.T) {
+	t.Parallel()
 	target := newBackend(t, func(http.ResponseWriter, *http.Request) {})
 	hook := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, target.URL+"/internal", http.StatusTemporaryRedirect)
@@ -116,6 +118,7 @@ func TestWebhookRedirectIsRefused(t *testing.T) {
 
 // Who may create an object may not by that hold up the deletion of another's, nor have an object deleted with an owner.
 func TestOwnerReferencesNeedRights(t *testing.T) {
+	t.Parallel()
 	ns := shared.namespace(t)
 	owner := made(shared.client.CoreV1().ConfigMaps(ns).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "owner"}}, metav1.CreateOptions{})).or(t)
 	owned := func(name string, block bool) *corev1.Secret {
@@ -143,6 +146,7 @@ func TestOwnerReferencesNeedRights(t *testing.T) {
 // CVE-2023-2727, CVE-2023-2728 and CVE-2024-3177: a service account that may mount only its own Secrets may not read
 // others in ephemeral containers or by envFrom.
 func TestMountableSecretsInEveryContainer(t *testing.T) {
+	t.Parallel()
 	ns := shared.namespace(t)
 	made(shared.client.CoreV1().ServiceAccounts(ns).Create(t.Context(), &corev1.ServiceAccount{
 		ObjectMeta: metav1.ObjectMeta{Name: "bounded", Annotations: map[string]string{"kubernetes.io/enforce-mountable-secrets": "true"}},
@@ -178,6 +182,7 @@ func TestMountableSecretsInEveryContainer(t *testing.T) {
 
 // CVE-2021-25737: no endpoint is an address of the machine that sends to it.
 func TestEndpointsKeepOffLoopback(t *testing.T) {
+	t.Parallel()
 	ns := shared.namespace(t)
 	for i, ip := range []string{"127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0", "::1", "fe80::1"} {
 		family := discoveryv1.AddressTypeIPv4
@@ -198,6 +203,7 @@ func TestEndpointsKeepOffLoopback(t *testing.T) {
 // CVE-2020-8554: nobody takes over the traffic to an address by a Service's externalIPs. The administrator's switch is
 // tried by TestOtherServer.
 func TestExternalIPsAreRefused(t *testing.T) {
+	t.Parallel()
 	ns := shared.namespace(t)
 	_, err := shared.client.CoreV1().Services(ns).Create(t.Context(), externalIPs("hijack"), metav1.CreateOptions{})
 	refused(t, "a Service with externalIPs", err, apierrors.IsForbidden)
@@ -218,6 +224,7 @@ func externalIPs(name string) *corev1.Service {
 // CVE-2021-25740: editors of a namespace cannot send the traffic of its Services to other namespaces. Who shall, gets a
 // role of his own.
 func TestEditorsDoNotWriteEndpoints(t *testing.T) {
+	t.Parallel()
 	ns := shared.namespace(t)
 	user := "admin-of-" + ns
 	for _, part := range []string{"view", "edit", "admin"} { // what the controller manager aggregates into the role admin

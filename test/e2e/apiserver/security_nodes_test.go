@@ -15,6 +15,7 @@ import (
 
 // CVE-2025-5187: a node cannot have itself deleted, and so made anew without its taints and labels, by owner references.
 func TestNodeCannotOwnItself(t *testing.T) {
+	t.Parallel()
 	api := shared.clientOf(t, shared.as(t, "system:node:owned", "system:nodes")).CoreV1().Nodes()
 	owner := `[{"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"0"}]`
 	_, err := api.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "owned", OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "gone", UID: "0"}}}}, metav1.CreateOptions{})
@@ -37,6 +38,7 @@ func TestNodeCannotOwnItself(t *testing.T) {
 
 // CVE-2025-4563: a node cannot use devices, or read anything, by a mirror pod that refers to it.
 func TestMirrorPodRefersToNothing(t *testing.T) {
+	t.Parallel()
 	ns := shared.namespace(t)
 	node := shared.node(t, "mirroring", 10250)
 	kubelet := shared.clientOf(t, shared.as(t, "system:node:mirroring", "system:nodes")).CoreV1().Pods(ns)

@@ -44,6 +44,7 @@ func (s *server) aggregate(t *testing.T, group string, b *backend) {
 
 // CVE-2018-1002105: when a backend does not upgrade the connection, nothing more of the client goes to it.
 func TestFailedUpgradeSmugglesNothing(t *testing.T) {
+	t.Parallel()
 	unwilling := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "websocket" {
 			w.WriteHeader(http.StatusForbidden) // what is refused goes another way to the client than what merely is no upgrade
@@ -76,6 +77,7 @@ func TestFailedUpgradeSmugglesNothing(t *testing.T) {
 
 // CVE-2020-8559: a kubelet cannot send the API server, or a client with its credentials, to another address.
 func TestKubeletRedirectIsRefused(t *testing.T) {
+	t.Parallel()
 	target := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") })
 	compromised := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, target.URL+"/secret", http.StatusTemporaryRedirect)
@@ -107,6 +109,7 @@ func TestKubeletRedirectIsRefused(t *testing.T) {
 
 // CVE-2022-3172: an aggregated server cannot send clients, with their credentials, to another address.
 func TestAggregatedRedirectIsRefused(t *testing.T) {
+	t.Parallel()
 	target := newBackend(t, func(http.ResponseWriter, *http.Request) {})
 	malicious := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		if code, ok := map[string]int{"301": 301, "302": 302, "303": 303, "307": 307, "308": 308}[r.URL.Query().Get("code")]; ok {
@@ -133,6 +136,7 @@ func TestAggregatedRedirectIsRefused(t *testing.T) {
 // CVE-2022-3294 and CVE-2020-8562: whoever may write a Node cannot make the API server connect to ports of its own
 // machine, neither by address nor by a name that means it when it is dialed.
 func TestNodeProxyKeepsOffThisMachine(t *testing.T) {
+	t.Parallel()
 	private := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "private") })
 	for i, address := range []string{"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "0.0.0.0", "169.254.169.254", "localhost"} {
 		kind := corev1.NodeInternalIP
@@ -153,6 +157,7 @@ func TestNodeProxyKeepsOffThisMachine(t *testing.T) {
 
 // CVE-2020-8562 of pods: an address is looked at where it is dialed, so it makes no difference when it changes.
 func TestPodProxyKeepsOffThisMachine(t *testing.T) {
+	t.Parallel()
 	private := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "private") })
 	ns := shared.namespace(t)
 	p := shared.pod(t, ns, "p", "", nil)
@@ -175,6 +180,7 @@ func TestPodProxyKeepsOffThisMachine(t *testing.T) {
 
 // A path with ".." does not lead out of what is proxied to, however it is written.
 func TestDotsInProxyPaths(t *testing.T) {
+	t.Parallel()
 	kubelet := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
 	shared.kubelet(t, "dotted", kubelet)
 	for _, up := range []string{"..", "%2e%2e", ".%2E", "%2e."} {
@@ -201,6 +207,7 @@ func TestDotsInProxyPaths(t *testing.T) {
 // The right to read does not run commands: a WebSocket begins with GET, and a kubelet behind the node proxy takes the
 // API server's word for everything.
 func TestWebSocketGetNeedsCreate(t *testing.T) {
+	t.Parallel()
 	kubelet := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
 	shared.kubelet(t, "streams", kubelet)
 	ns := shared.namespace(t)

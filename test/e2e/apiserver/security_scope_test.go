@@ -44,6 +44,7 @@ func custom(kind, namespace, name, secret string) *unstructured.Unstructured {
 
 // CVE-2019-11247: rights in a namespace do not reach cluster-scoped custom objects by a path with that namespace.
 func TestClusterScopedByNamespacedPath(t *testing.T) {
+	t.Parallel()
 	ns := shared.namespace(t)
 	wide := shared.define(t, "widethings.example.com", "WideThing", "Cluster")
 	made(shared.dynamic.Resource(wide).Create(t.Context(), custom("WideThing", "", "w", "treasure"), metav1.CreateOptions{})).or(t)
@@ -73,6 +74,7 @@ func TestClusterScopedByNamespacedPath(t *testing.T) {
 // CVE-2022-3162: whoever may list one custom resource cannot read another of its group, or anything else in etcd, with
 // ".." in place of a namespace or name.
 func TestDotsInNames(t *testing.T) {
+	t.Parallel()
 	ns := shared.namespace(t)
 	allowed := shared.define(t, "opens.example.com", "Open", "Namespaced")
 	hidden := shared.define(t, "hiddens.example.com", "Hidden", "Namespaced")

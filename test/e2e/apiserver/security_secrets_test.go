@@ -21,6 +21,7 @@ import (
 // TestOtherServer: with the most talkative log and an audit of each request, no credential is written anywhere
 // (CVE-2019-11250, CVE-2020-8565). And externalIPs, off by default, can be had.
 func TestOtherServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	audit := filepath.Join(dir, "audit.yaml")
 	if err := os.WriteFile(audit, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"), 0o600); err != nil {
@@ -82,6 +83,7 @@ func TestOtherServer(t *testing.T) {
 
 // CVE-2019-11248 of this server: what tells of the process is for those who were given it.
 func TestProfilesNeedRights(t *testing.T) {
+	t.Parallel()
 	user := callerOf(t, shared.as(t, "somebody"))
 	anonymous := callerOf(t, rest.AnonymousClientConfig(shared.admin))
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/pprof/profile?seconds=1", "/debug/flags/v", "/metrics", "/logs/", "/configz", "/flagz", "/statusz", "/debug/api_priority_and_fairness/dump_requests"} {
@@ -95,6 +97,7 @@ func TestProfilesNeedRights(t *testing.T) {
 
 // A client that is no front proxy is who its certificate says, whatever headers it sends.
 func TestHeadersMakeNobody(t *testing.T) {
+	t.Parallel()
 	for name, config := range map[string]*rest.Config{"somebody": shared.as(t, "somebody"), "front-proxy-client": shared.as(t, "front-proxy-client"), "system:anonymous": rest.AnonymousClientConfig(shared.admin)} {
 		caller := callerOf(t, config)
 		header := []string{"X-Remote-User", "root", "X-Remote-Group", "system:masters", "X-Remote-Extra-Scopes", "all"}

@@ -90,7 +90,10 @@ func TestProxyWithPath(t *testing.T) {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 			url := strings.TrimSuffix(s.Config.Host, "/") + "/api/v1/namespaces/" + s.Namespace + "/" + target + "/proxy/some/path?method=" + method
 			request := must[*http.Request](s)(http.NewRequestWithContext(s.Context(), method, url, nil))
-			response := must[*http.Response](s)(client.Do(request))
+			response, err := client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
 			response.Body.Close()
 			if got, want := response.Header.Get("Asked"), method+" /some/path?method="+method; response.StatusCode != http.StatusOK || got != want {
 				t.Errorf("%s %s: %s, what was asked is %q, want %q", method, target, response.Status, got, want)

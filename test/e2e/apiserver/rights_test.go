@@ -46,12 +46,15 @@ func (r resource) request(verb, namespace, name string) (method, path, contentTy
 	case "patch":
 		return "PATCH", object + "?dryRun=All", mergePatch
 	case "delete":
-		return "DELETE", object + "?dryRun=All", ""
+		return "DELETE", object, jsonType
 	case "deletecollection":
-		return "DELETE", path + "?dryRun=All&labelSelector=nobody%3dhas-it", ""
+		return "DELETE", path + "?labelSelector=nobody%3dhas-it", jsonType
 	}
 	panic("discovery tells of the verb " + verb)
 }
+
+// dryDelete is the body of a deletion that deletes nothing: where there is a body, the path's options do not count.
+const dryDelete = `{"apiVersion":"v1","kind":"DeleteOptions","dryRun":["All"]}`
 
 // collective tells the verbs that concern no single object.
 func collective(verb string) bool {
@@ -202,7 +205,11 @@ func (m *matrix) as(user, method, path, contentType, body string, groups ...stri
 // may tries a request; what is refused otherwise than for want of the right counts as allowed.
 func (m *matrix) may(user string, r resource, verb, namespace, name string) bool {
 	method, path, contentType := r.request(verb, namespace, name)
-	got := m.as(user, method, path, contentType, "{}")
+	body := "{}"
+	if method == "DELETE" {
+		body = dryDelete
+	}
+	got := m.as(user, method, path, contentType, body)
 	return got.code != http.StatusForbidden || !strings.Contains(got.body, `User \"`+user+`\" cannot `)
 }
 

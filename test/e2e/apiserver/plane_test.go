@@ -12,7 +12,9 @@ import (
 	"math/big"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,7 +45,33 @@ var etcd string
 // guards owner references.
 var shared *server
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// outside is an address of the tests' own network that is neither loopback nor link-local: where kubelets and pods are.
+const outside = "192.0.2.1"
+
+// inside is set in the network namespace of its own where the tests run, with all that they start: what a server that
+// fails a test connects to cannot be anybody else's.
+const inside = "PILOTIS_TEST_NETWORK"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) == "" {
+		os.Exit(isolated())
+	}
+	os.Exit(run(m))
+}
+
+// isolated runs this program again in a network namespace.
+func isolated() int {
+	script := "ip link set lo up && ip address add " + outside + "/24 dev lo && exec \"$@\""
+	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, os.Args...)...)
+	cmd.Env = append(os.Environ(), inside+"=own")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, "these tests make a network namespace, run them as root:", err)
+		return 1
+	}
+	return cmd.ProcessState.ExitCode()
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "apiserver-")

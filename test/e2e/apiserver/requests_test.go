@@ -104,7 +104,11 @@ func (c *connection) ask(t *testing.T, verb, path string, header ...string) answ
 	if _, err := io.WriteString(c, text+"\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	resp := made(http.ReadResponse(c.reader, nil)).or(t)
+	resp, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
 	got := answer{code: resp.StatusCode, header: resp.Header}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		got.body = string(made(io.ReadAll(resp.Body)).or(t))
@@ -126,15 +130,24 @@ type backend struct {
 	asked []string
 }
 
+// newBackend is on loopback.
 func newBackend(t *testing.T, handler http.HandlerFunc) *backend {
 	t.Helper()
+	return backendAt(t, "127.0.0.1", handler)
+}
+
+func backendAt(t *testing.T, address string, handler http.HandlerFunc) *backend {
+	t.Helper()
 	b := &backend{}
-	b.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	b.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()
 		b.asked = append(b.asked, r.URL.Path)
 		b.mu.Unlock()
 		handler(w, r)
 	}))
+	b.Listener.Close()
+	b.Listener = made(net.Listen("tcp", net.JoinHostPort(address, "0"))).or(t)
+	b.StartTLS()
 	t.Cleanup(b.Close)
 	_, port, err := net.SplitHostPort(b.Listener.Addr().String())
 	if err != nil {
@@ -153,10 +166,12 @@ func (b *backend) paths() []string {
 	return asked
 }
 
-// kubelet registers a node whose kubelet is the backend.
-func (s *server) kubelet(t *testing.T, name string, b *backend) *corev1.Node {
+// kubelet registers a node with a kubelet.
+func (s *server) kubelet(t *testing.T, name string, handler http.HandlerFunc) *backend {
 	t.Helper()
-	return s.node(t, name, b.port, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: "127.0.0.1"})
+	b := backendAt(t, outside, handler)
+	s.node(t, name, b.port, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: outside})
+	return b
 }
 
 func (s *server) node(t *testing.T, name string, port int, addresses ...corev1.NodeAddress) *corev1.Node {

@@ -45,30 +45,32 @@ func (s *server) aggregate(t *testing.T, group string, b *backend) {
 // CVE-2018-1002105: when a backend does not upgrade the connection, nothing more of the client goes to it.
 func TestFailedUpgradeSmugglesNothing(t *testing.T) {
 	t.Parallel()
-	unwilling := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+	unwilling := func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "websocket" {
 			w.WriteHeader(http.StatusForbidden) // what is refused goes another way to the client than what merely is no upgrade
 		}
 		_, _ = io.WriteString(w, "{}")
-	})
-	shared.kubelet(t, "unwilling", unwilling)
+	}
+	kubelet, aggregated := shared.kubelet(t, "unwilling", unwilling), newBackend(t, unwilling)
 	ns := shared.namespace(t)
 	shared.pod(t, ns, "p", "unwilling", nil)
-	shared.aggregate(t, "unwilling.example.com", unwilling)
-	for _, path := range []string{"/apis/unwilling.example.com/v1/things", "/api/v1/nodes/unwilling/proxy/things", "/api/v1/namespaces/" + ns + "/pods/p/exec?command=id&stdout=true"} {
+	shared.aggregate(t, "unwilling.example.com", aggregated)
+	for path, behind := range map[string]*backend{
+		"/apis/unwilling.example.com/v1/things": aggregated, "/api/v1/nodes/unwilling/proxy/things": kubelet, "/api/v1/namespaces/" + ns + "/pods/p/exec?command=id&stdout=true": kubelet,
+	} {
 		for _, upgrade := range [][]string{toWebSocket, toSPDY} {
-			unwilling.paths()
+			behind.paths()
 			conn := connect(t, shared.admin)
 			if got := conn.ask(t, "GET", path, upgrade...); got.code == http.StatusSwitchingProtocols {
 				t.Fatalf("%s: the connection was upgraded: %v", path, got)
 			}
-			if asked := unwilling.paths(); len(asked) == 0 {
+			if asked := behind.paths(); len(asked) == 0 {
 				t.Fatalf("%s: the backend was not asked", path)
 			}
 			_, _ = io.WriteString(conn, "GET /smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Remote-User: system:admin\r\nX-Remote-Group: system:masters\r\n\r\n") // it may be closed
 			_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
-			_, _ = http.ReadResponse(conn.reader, nil) // the API server may answer, or close
-			if slices.Contains(unwilling.paths(), "/smuggled") {
+			_, _ = conn.reader.Peek(1) // the API server may answer, or close
+			if slices.Contains(behind.paths(), "/smuggled") {
 				t.Errorf("%s: the backend was asked behind the failed upgrade", path)
 			}
 		}
@@ -79,10 +81,9 @@ func TestFailedUpgradeSmugglesNothing(t *testing.T) {
 func TestKubeletRedirectIsRefused(t *testing.T) {
 	t.Parallel()
 	target := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") })
-	compromised := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+	compromised := shared.kubelet(t, "compromised", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, target.URL+"/secret", http.StatusTemporaryRedirect)
 	})
-	shared.kubelet(t, "compromised", compromised)
 	ns := shared.namespace(t)
 	shared.pod(t, ns, "p", "compromised", nil)
 	pod := "/api/v1/namespaces/" + ns + "/pods/p/"
@@ -133,8 +134,9 @@ func TestAggregatedRedirectIsRefused(t *testing.T) {
 	}
 }
 
-// CVE-2022-3294 and CVE-2020-8562: whoever may write a Node cannot make the API server connect to ports of its own
-// machine, neither by address nor by a name that means it when it is dialed.
+// CVE-2022-3294 and CVE-2020-8562: whoever may write a Node cannot make the API server connect, with the certificate it
+// shows kubelets, to ports of its own machine: neither by address nor by a name that means it when it is dialed,
+// neither by the kubelet's port nor by another.
 func TestNodeProxyKeepsOffThisMachine(t *testing.T) {
 	t.Parallel()
 	private := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "private") })
@@ -143,11 +145,18 @@ func TestNodeProxyKeepsOffThisMachine(t *testing.T) {
 		if address == "localhost" {
 			kind = corev1.NodeHostName
 		}
-		name := fmt.Sprintf("astray-%d", i)
-		shared.node(t, name, 10250, corev1.NodeAddress{Type: kind, Address: address})
-		got := callerOf(t, shared.admin).mustSend(t, "GET", fmt.Sprintf("/api/v1/nodes/https:%s:%d/proxy/", name, private.port), "")
-		if got.code < 400 || !strings.Contains(got.body, "address not allowed") {
-			t.Errorf("%s: %v", address, got)
+		for way, kubeletPort := range map[string]int{"other": 10250, "own": private.port} {
+			name := fmt.Sprintf("astray-%s-%d", way, i)
+			shared.node(t, name, kubeletPort, corev1.NodeAddress{Type: kind, Address: address})
+			for _, id := range []string{fmt.Sprintf("https:%s:%d", name, private.port), name} {
+				if id == name && way == "other" {
+					continue // nobody is there
+				}
+				got := callerOf(t, shared.admin).mustSend(t, "GET", "/api/v1/nodes/"+id+"/proxy/", "")
+				if got.code < 400 || !strings.Contains(got.body, "address not allowed") {
+					t.Errorf("%s by %s: %v", address, id, got)
+				}
+			}
 		}
 	}
 	if asked := private.paths(); len(asked) > 0 {
@@ -181,8 +190,7 @@ func TestPodProxyKeepsOffThisMachine(t *testing.T) {
 // A path with ".." does not lead out of what is proxied to, however it is written.
 func TestDotsInProxyPaths(t *testing.T) {
 	t.Parallel()
-	kubelet := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
-	shared.kubelet(t, "dotted", kubelet)
+	kubelet := shared.kubelet(t, "dotted", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
 	for _, up := range []string{"..", "%2e%2e", ".%2E", "%2e."} {
 		for _, slash := range []string{"/", "%2f", "%5c..%2f"} {
 			path := "/api/v1/nodes/dotted/proxy/logs" + strings.Repeat("/"+up, 3) + slash + "secrets"
@@ -208,8 +216,7 @@ func TestDotsInProxyPaths(t *testing.T) {
 // API server's word for everything.
 func TestWebSocketGetNeedsCreate(t *testing.T) {
 	t.Parallel()
-	kubelet := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
-	shared.kubelet(t, "streams", kubelet)
+	kubelet := shared.kubelet(t, "streams", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
 	ns := shared.namespace(t)
 	shared.pod(t, ns, "p", "streams", nil)
 	const resources = "pods/exec,pods/attach,pods/portforward,nodes/proxy"

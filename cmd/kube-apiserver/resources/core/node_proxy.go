@@ -46,14 +46,14 @@ func nodeLocation(ctx context.Context, nodes *kind.Store, env *kind.Env, id stri
 	if err != nil {
 		return nil, nil, apierrors.NewServiceUnavailable(err.Error())
 	}
+	if err := proxied.CheckHost(e.Host); err != nil {
+		return nil, nil, err
+	}
 	if port == "" || port == e.Port {
 		if scheme != "" && scheme != "https" && port != "" {
 			return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("the kubelet of node %s speaks https, not %s", name, scheme))
 		}
-		return e.URL("", nil), e.Transport, nil
-	}
-	if err := proxied.CheckHost(e.Host); err != nil {
-		return nil, nil, err
+		return e.URL("", nil), e.Proxied, nil
 	}
 	return &url.URL{Scheme: scheme, Host: net.JoinHostPort(e.Host, port)}, env.Proxy, nil
 }

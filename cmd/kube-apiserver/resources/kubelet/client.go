@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/transport"
+
+	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
 )
 
 // defaultPort is the kubelet's when a node does not tell another.
@@ -35,14 +37,15 @@ type NodeGetter func(ctx context.Context, name string) (*corev1.Node, error)
 
 // Client connects to kubelets.
 type Client struct {
-	config    Config
-	Transport http.RoundTripper
-	insecure  http.RoundTripper
+	config            Config
+	Transport         http.RoundTripper
+	insecure, proxied http.RoundTripper
 }
 
 // NewClient returns a client; the certificate files must be readable.
 func NewClient(c Config) (*Client, error) {
-	connect := func(insecure bool) (http.RoundTripper, error) {
+	dialer := &net.Dialer{Timeout: c.Timeout, KeepAlive: 30 * time.Second}
+	connect := func(insecure bool, dialer *net.Dialer) (http.RoundTripper, error) {
 		tc := &transport.Config{TLS: transport.TLSConfig{
 			CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile, ReloadTLSFiles: true, ReloadCAFiles: true,
 			// Kubelets upgrade connections (exec, port forwarding), which is a matter of HTTP/1.1.
@@ -53,20 +56,24 @@ func NewClient(c Config) (*Client, error) {
 		}
 		dial := c.Dial
 		if dial == nil {
-			dial = (&net.Dialer{Timeout: c.Timeout, KeepAlive: 30 * time.Second}).DialContext
+			dial = dialer.DialContext
 		}
 		tc.DialHolder = &transport.DialHolder{Dial: dial}
 		return transport.New(tc)
 	}
-	secure, err := connect(false)
+	secure, err := connect(false, dialer)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificates towards kubelets (--kubelet-client-certificate, --kubelet-client-key, --kubelet-certificate-authority): %w", err)
 	}
-	insecure, err := connect(true)
+	insecure, err := connect(true, dialer)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificates towards kubelets (--kubelet-client-certificate, --kubelet-client-key): %w", err)
 	}
-	return &Client{config: c, Transport: secure, insecure: insecure}, nil
+	elsewhere, err := connect(false, proxied.Dialer(c.Timeout))
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificates towards kubelets (--kubelet-client-certificate, --kubelet-client-key, --kubelet-certificate-authority): %w", err)
+	}
+	return &Client{config: c, Transport: secure, insecure: insecure, proxied: elsewhere}, nil
 }
 
 // Endpoint is where one node's kubelet answers.
@@ -75,6 +82,8 @@ type Endpoint struct {
 	Transport  http.RoundTripper
 	// Insecure does not verify the kubelet's certificate; a client asks for it with insecureSkipTLSVerifyBackend.
 	Insecure http.RoundTripper
+	// Proxied does not connect to this machine's own addresses, which whoever writes a Node may put there (CVE-2022-3294).
+	Proxied http.RoundTripper
 }
 
 // URL is the address of a path at the kubelet.
@@ -92,7 +101,7 @@ func (c *Client) Endpoint(node *corev1.Node) (*Endpoint, error) {
 	if port == 0 {
 		port = defaultPort
 	}
-	return &Endpoint{Host: host, Port: strconv.Itoa(port), Transport: c.Transport, Insecure: c.insecure}, nil
+	return &Endpoint{Host: host, Port: strconv.Itoa(port), Transport: c.Transport, Insecure: c.insecure, Proxied: c.proxied}, nil
 }
 
 func (c *Client) address(node *corev1.Node) (string, error) {

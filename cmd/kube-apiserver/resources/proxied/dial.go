@@ -26,11 +26,11 @@ func Forbidden(ip net.IP) error {
 	return nil
 }
 
-// Transport returns a transport that looks at the address it is about to connect to. A name is resolved once, so that
-// it cannot mean one thing when checked and another when dialed.
-func Transport() *http.Transport {
-	dialer := &net.Dialer{
-		Timeout: 30 * time.Second, KeepAlive: 30 * time.Second,
+// Dialer returns a dialer that looks at the address it is about to connect to. A name is resolved once, so that it
+// cannot mean one thing when checked and another when dialed.
+func Dialer(timeout time.Duration) *net.Dialer {
+	return &net.Dialer{
+		Timeout: timeout, KeepAlive: 30 * time.Second,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			host, _, err := net.SplitHostPort(address)
 			if err != nil {
@@ -39,8 +39,12 @@ func Transport() *http.Transport {
 			return Forbidden(net.ParseIP(host))
 		},
 	}
+}
+
+// Transport returns a transport that connects by a Dialer.
+func Transport() *http.Transport {
 	return utilnet.SetTransportDefaults(&http.Transport{
-		DialContext: dialer.DialContext,
+		DialContext: Dialer(30 * time.Second).DialContext,
 		// Nobody of this cluster vouches for what pods and services serve (API reference, proxy).
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // see above
 		Proxy:           func(*http.Request) (*url.URL, error) { return nil, nil },

@@ -126,7 +126,7 @@ func TestKubectlWalksDiscovery(t *testing.T) {
 		}
 	}
 	// kubectl sends a few requests a second: several of them share the work.
-	for part := range slices.Chunk(all, (len(all)+7)/8) {
+	for part := range slices.Chunk(all, (len(all)+3)/4) {
 		t.Run(part[0].Name+" to "+part[len(part)-1].Name, func(t *testing.T) {
 			t.Parallel()
 			(&walk{T: t, dir: t.TempDir(), objects: part}).run()

@@ -81,7 +81,7 @@ func write(path, name string) error {
 		return err
 	}
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(layer.Bytes()))
-	config, err := json.Marshal(map[string]any{"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sh"}},
+	config, err := json.Marshal(map[string]any{"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": []string{"busybox"}, "Cmd": []string{"sh"}},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest}}})
 	if err != nil {
 		return err

@@ -108,6 +108,13 @@ func behaviour(t *testing.T, name string) *space {
 	return newSpace(t)
 }
 
+// documented gives a namespace to a test of what Kubernetes documents and behaviours.yaml does not list. The test runs beside others.
+func documented(t *testing.T) *space {
+	t.Helper()
+	t.Parallel()
+	return newSpace(t)
+}
+
 // claim notes which test proves the behaviour, and later whether it did.
 func (l *ledger) claim(t *testing.T, name string) {
 	t.Helper()

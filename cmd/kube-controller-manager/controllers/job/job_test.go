@@ -382,6 +382,8 @@ func TestSuspendAndResume(t *testing.T) {
 		synctest.Wait()
 		if status := s.job().Status; len(s.live()) != 0 || status.Failed != 0 || status.Active != 0 {
 			t.Fatalf("status %+v after the suspension: its pods must not count as failed", status)
+		} else if status.StartTime != nil {
+			t.Errorf("a suspended Job has been running since %v", status.StartTime)
 		}
 		s.edit(func(spec *batchv1.JobSpec) { spec.Suspend = ptr.To(false) })
 		s.end(0, nil)

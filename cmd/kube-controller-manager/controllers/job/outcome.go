@@ -130,13 +130,15 @@ func (p *planner) completion() {
 	}
 }
 
-// suspension records that the Job was suspended or resumed; its time starts anew when it is resumed.
+// suspension records that the Job was suspended or resumed. A suspended Job has no start time (KEP-5440), so that its
+// time starts anew when it is resumed.
 func (p *planner) suspension() {
 	if p.outcome != nil {
 		return
 	}
 	switch {
 	case suspended(p.Job):
+		p.status.StartTime = nil
 		if p.setCondition(batchv1.JobSuspended, v1.ConditionTrue, "JobSuspended", "Job suspended") {
 			p.plan.Events = append(p.plan.Events, Event{v1.EventTypeNormal, "Suspended", "Job suspended"})
 		}

@@ -1,0 +1,109 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// failure waits until the Job has failed, and gives the reason.
+func (s *space) failure(job string) string {
+	s.Helper()
+	s.shows("True", "job/"+job, failed)
+	return s.read("job/"+job, `.status.conditions[?(@.type=="Failed")].reason`)
+}
+
+const jobPods = "batch.kubernetes.io/job-name=j"
+
+func TestJobBackoffLimit(t *testing.T) {
+	s := documented(t)
+	s.job("j", "backoffLimit: 1, "+jobTemplate("Never", "exit 1"))
+	if got := s.failure("j"); got != "BackoffLimitExceeded" {
+		t.Errorf("the Job failed because of %s", got)
+	}
+	if got := s.read("job/j", ".status.failed"); got != "2" {
+		t.Errorf("%s pods failed, want the first and one more", got)
+	}
+}
+
+func TestJobDeadline(t *testing.T) {
+	s := documented(t)
+	s.job("j", "activeDeadlineSeconds: 2, "+jobTemplate("Never", "sleep 1000"))
+	if got := s.failure("j"); got != "DeadlineExceeded" {
+		t.Errorf("the Job failed because of %s", got)
+	}
+	s.hasNone("pods", jobPods)
+}
+
+func TestJobFailsByExitCode(t *testing.T) {
+	s := documented(t)
+	s.job("j", "backoffLimit: 6, parallelism: 2, completions: 2, completionMode: Indexed, podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [42]}}]}, "+
+		jobTemplate("Never", "[ $JOB_COMPLETION_INDEX -eq 1 ] || sleep 1000; exit 42"))
+	if got := s.failure("j"); got != "PodFailurePolicy" {
+		t.Errorf("the Job failed because of %s", got)
+	}
+	if got := s.kubectl("get", "job", "j", "-o", `jsonpath={.status.failed} {.status.conditions[?(@.type=="FailureTarget")].status}`); got != "2 True" {
+		t.Errorf("failed pods and FailureTarget: %s, want the one that said so and the one that was ended", got)
+	}
+}
+
+// TestJobExitCodesIgnored: failures that a rule ignores do not count for the back-off limit.
+func TestJobExitCodesIgnored(t *testing.T) {
+	s := documented(t)
+	s.apply(fmt.Sprintf(`
+apiVersion: batch/v1
+kind: Job
+metadata: {name: j}
+spec:
+  backoffLimit: 0
+  podFailurePolicy: {rules: [{action: Ignore, onExitCodes: {operator: In, values: [42]}}]}
+  template:
+    spec:
+      restartPolicy: Never
+      nodeName: %s
+      containers: [{name: c, image: IMAGE, command: [sh, -c, "[ -e /mark/%s ] && rm /mark/%s || { touch /mark/%s; exit 42; }"], volumeMounts: [{name: mark, mountPath: /mark}]}]
+      volumes: [{name: mark, hostPath: {path: /tmp}}]
+`, s.workNodes()[0], s.Namespace, s.Namespace, s.Namespace))
+	s.shows("True", "job/j", complete)
+	if got := s.read("job/j", ".status.failed"); got != "" && got != "0" {
+		t.Errorf("%s failures count that a rule ignores", got)
+	}
+}
+
+func TestJobSuccessPolicy(t *testing.T) {
+	s := documented(t)
+	s.job("j", "parallelism: 3, completions: 3, completionMode: Indexed, successPolicy: {rules: [{succeededIndexes: '1'}]}, "+jobTemplate("Never", "[ $JOB_COMPLETION_INDEX -eq 1 ] || sleep 1000"))
+	s.shows("True", "job/j", complete)
+	if got := s.kubectl("get", "job", "j", "-o", `jsonpath={.status.conditions[?(@.type=="Complete")].reason} {.status.conditions[?(@.type=="SuccessCriteriaMet")].reason} {.status.completedIndexes}`); got != "SuccessPolicy SuccessPolicy 1" {
+		t.Errorf("reasons and completed indexes: %s", got)
+	}
+	s.eventually("the pods that are not needed to go", func() (any, bool) {
+		running := strings.Fields(s.kubectl("get", "pods", "-l", jobPods, "--field-selector=status.phase=Running", "-o", "name"))
+		return running, len(running) == 0
+	})
+}
+
+func TestFinishedJobGoes(t *testing.T) {
+	s := documented(t)
+	s.job("j", "ttlSecondsAfterFinished: 1, "+jobTemplate("Never", "true"))
+	s.hasNone("jobs", "app=j")
+	s.hasNone("pods", jobPods)
+}
+
+// TestJobPodsAreCounted: a pod that the Job has counted bears its finalizer no more, and can go.
+func TestJobPodsAreCounted(t *testing.T) {
+	s := documented(t)
+	s.job("j", "completions: 2, parallelism: 1, "+jobTemplate("Never", "true"))
+	s.shows("True", "job/j", complete)
+	if got := s.read("job/j", ".status.uncountedTerminatedPods.succeeded"); got != "" {
+		t.Errorf("a finished Job has not counted %s", got)
+	}
+	if got := s.kubectl("get", "pods", "-l", jobPods, "-o", "jsonpath={.items[*].metadata.finalizers}"); got != "" {
+		t.Errorf("the finished pods have the finalizers %s", got)
+	}
+	s.kubectl("delete", "pods", "-l", jobPods)
+	s.steady("a finished Job", func() (any, bool) {
+		pods := s.names("pods", jobPods)
+		return pods, len(pods) == 0 && s.read("job/j", ".status.succeeded") == "2"
+	})
+}

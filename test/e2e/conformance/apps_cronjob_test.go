@@ -86,3 +86,49 @@ func TestAllowedConcurrency(t *testing.T) {
 		t.Errorf("active Jobs after two minutes: %v", active)
 	}
 }
+
+// TestCronJobTimeZone: a schedule is of its time zone (KEP-3140), here of one half a day away and an hour that is not now in UTC.
+func TestCronJobTimeZone(t *testing.T) {
+	s := documented(t)
+	due := time.Now().In(time.FixedZone("Pacific/Kiritimati", 14*60*60)).Truncate(time.Minute).Add(time.Minute)
+	if time.Until(due) < 10*time.Second {
+		due = due.Add(time.Minute) // the CronJob must be there in time
+	}
+	for name, field := range map[string]string{"zoned": "timeZone: Pacific/Kiritimati", "unzoned": "timeZone: Etc/UTC"} {
+		s.apply(fmt.Sprintf(`
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: %s}
+spec: {schedule: "%d %d * * *", %s, jobTemplate: {metadata: {labels: {cron: %s}}, spec: {%s}}}
+`, name, due.Minute(), due.Hour(), field, name, jobTemplate("Never", "true")))
+	}
+	s.eventually("the CronJob's time to come", func() (any, bool) {
+		jobs := s.names("jobs", "cron=zoned")
+		return jobs, len(jobs) == 1
+	})
+	if early := time.Until(due); early > 0 {
+		t.Errorf("the Job came %v before its time", early)
+	}
+	if jobs := s.names("jobs", "cron=unzoned"); len(jobs) > 0 {
+		t.Errorf("%v came at the hour of another zone", jobs)
+	}
+	stamp := s.kubectl("get", "jobs", "-l", "cron=zoned", "-o", `jsonpath={.items[0].metadata.annotations.batch\.kubernetes\.io/cronjob-scheduled-timestamp}`)
+	if at, err := time.Parse(time.RFC3339, stamp); err != nil || !at.Equal(due) {
+		t.Errorf("the Job says that it was due at %q, it was at %v (%v)", stamp, due, err)
+	}
+}
+
+// TestCronJobHistory: of finished Jobs, those begun by hand among them, the newest stay.
+func TestCronJobHistory(t *testing.T) {
+	s := documented(t)
+	s.cronJob("Allow", "true", true)
+	s.kubectl("patch", "cronjob", "c", "-p", `{"spec":{"successfulJobsHistoryLimit":1}}`)
+	s.kubectl("create", "job", "first", "--from=cronjob/c")
+	s.shows("True", "job/first", complete)
+	s.kubectl("create", "job", "second", "--from=cronjob/c")
+	s.shows("True", "job/second", complete)
+	s.eventually("only the newer Job to stay", func() (any, bool) {
+		jobs := s.names("jobs", "cron=c")
+		return jobs, len(jobs) == 1 && jobs[0] == "second"
+	})
+}

@@ -1,5 +1,5 @@
-// Command testserver is what extends the API from inside a pod in the tests: an admission webhook and a small
-// aggregated API, over TLS.
+// Command testserver is what extends the API from inside a pod in the tests: an admission webhook, a small
+// aggregated API and the metrics APIs, over TLS.
 //
 //	testserver --listen=:8443 --tls=/tls
 //
@@ -37,6 +37,7 @@ func run() int {
 	mux.HandleFunc("POST /mutate", review(mutate))
 	mux.HandleFunc("POST /validate", review(validate))
 	weather(mux)
+	metrics(mux)
 	server := &http.Server{Addr: *listen, Handler: mux, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second}
 	fmt.Fprintln(os.Stderr, "testserver:", server.ListenAndServeTLS("", ""))
 	return 1

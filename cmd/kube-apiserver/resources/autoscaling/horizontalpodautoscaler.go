@@ -17,6 +17,7 @@ func HorizontalPodAutoscalers() *kind.Kind[*autoscalingv2.HorizontalPodAutoscale
 	return &kind.Kind[T]{
 		Group: "autoscaling", Versions: []string{"v2", "v1"}, Resource: "horizontalpodautoscalers", Singular: "horizontalpodautoscaler",
 		ShortNames: []string{"hpa"}, Categories: []string{"all"},
+		Generation: true,
 		New:     func() T { return &autoscalingv2.HorizontalPodAutoscaler{} },
 		NewList: func() runtime.Object { return &autoscalingv2.HorizontalPodAutoscalerList{} },
 		Spec:    kind.Field(func(h T) *autoscalingv2.HorizontalPodAutoscalerSpec { return &h.Spec }),

@@ -144,7 +144,8 @@ func (c *controller) Reconcile(ctx context.Context, key reconcile.Key) (reconcil
 }
 
 func (l *look) set(t autoscalingv2.HorizontalPodAutoscalerConditionType, status v1.ConditionStatus, reason, message string) {
-	fresh := autoscalingv2.HorizontalPodAutoscalerCondition{Type: t, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.NewTime(l.now)}
+	fresh := autoscalingv2.HorizontalPodAutoscalerCondition{Type: t, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.NewTime(l.now),
+		ObservedGeneration: &l.hpa.Generation}
 	for i, c := range l.status.Conditions {
 		if c.Type == t {
 			if c.Status == status {

@@ -94,36 +94,6 @@ func TestNodeProxy(t *testing.T) {
 	}
 }
 
-// A name is looked at when it is dialed, so that it cannot mean one thing first and another then.
-func TestPodProxyToLoopback(t *testing.T) {
-	s := serve(t)
-	ns := s.namespace(t)
-	if _, err := s.client.CoreV1().Pods(ns).Create(t.Context(), pod("p"), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	for _, ip := range []string{"127.0.0.1", "169.254.169.254", "::1"} {
-		p, err := s.client.CoreV1().Pods(ns).Get(t.Context(), "p", metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.Status.PodIP, p.Status.PodIPs = ip, []corev1.PodIP{{IP: ip}}
-		if _, err := s.client.CoreV1().Pods(ns).UpdateStatus(t.Context(), p, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		_, err = s.raw(t.Context(), "GET", "/api/v1/namespaces/"+ns+"/pods/p:80/proxy/", "", nil)
-		if err == nil || !strings.Contains(err.Error()+bodyOf(err), "not allowed") && !apierrors.IsBadRequest(err) {
-			t.Errorf("%s: %v", ip, err)
-		}
-	}
-}
-
-func bodyOf(err error) string {
-	if status, ok := err.(apierrors.APIStatus); ok && status.Status().Details != nil {
-		return fmt.Sprint(status.Status().Details.Causes)
-	}
-	return ""
-}
-
 // user is a client with the rights of a role in one namespace.
 func (s *testServer) user(t *testing.T, ns, name string, rules ...rbacv1.PolicyRule) kubernetes.Interface {
 	t.Helper()
@@ -144,22 +114,6 @@ func (s *testServer) user(t *testing.T, ns, name string, rules ...rbacv1.PolicyR
 		t.Fatal(err)
 	}
 	return client
-}
-
-// The right to read pods/exec does not run commands: a WebSocket connects with GET.
-func TestExecNeedsCreate(t *testing.T) {
-	s := serve(t)
-	ns := s.namespace(t)
-	if _, err := s.client.CoreV1().Pods(ns).Create(t.Context(), pod("p"), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	reader := s.user(t, ns, "reader", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/exec", "pods"}, Verbs: []string{"get"}})
-	eventually(t, "the role", func(ctx context.Context) error {
-		_, err := reader.CoreV1().Pods(ns).Get(ctx, "p", metav1.GetOptions{})
-		return err
-	})
-	err := reader.CoreV1().RESTClient().Get().RequestURI("/api/v1/namespaces/" + ns + "/pods/p/exec?command=id&container=c&stdout=true").Do(t.Context()).Error()
-	mustBe(t, "exec with GET", err, apierrors.IsForbidden)
 }
 
 // Nobody can write a role that holds more than he holds.

@@ -211,48 +211,6 @@ func only(ns string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}}
 }
 
-// A webhook cannot send the server elsewhere.
-func TestWebhookRedirect(t *testing.T) {
-	s := serve(t)
-	ns := s.namespace(t)
-	followed := make(chan struct{}, 1)
-	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		select {
-		case followed <- struct{}{}:
-		default:
-		}
-	}))
-	t.Cleanup(target.Close)
-	hook := httptest.NewTLSServer(http.RedirectHandler(target.URL, http.StatusTemporaryRedirect))
-	t.Cleanup(hook.Close)
-	_, err := s.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: ns},
-		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
-			Name: "r.example.com", Rules: rule("CREATE", "", "v1", "configmaps"), NamespaceSelector: only(ns),
-			ClientConfig: (&reviewer{Server: hook}).client(), SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"},
-		}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = s.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(context.Background(), ns, metav1.DeleteOptions{})
-	})
-	i := 0
-	eventually(t, "the webhook", func(ctx context.Context) error {
-		i++
-		if _, err := s.client.CoreV1().ConfigMaps(ns).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("c", i)}}, metav1.CreateOptions{}); err == nil {
-			return fmt.Errorf("not asked")
-		}
-		return nil
-	})
-	select {
-	case <-followed:
-		t.Error("the redirect was followed")
-	default:
-	}
-}
-
 // An expression that does not compile is told to its author, not to those whose requests it judges.
 func TestWrongExpression(t *testing.T) {
 	s := serve(t)

@@ -102,6 +102,7 @@ func answerDatagrams(port, name string) error {
 
 func serveHTTP(port, name string) error {
 	server := &http.Server{Addr: ":" + port, ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.Method, r.URL.RequestURI())                // what was asked is in the pod's log
 		w.Header().Set("Asked", r.Method+" "+r.URL.RequestURI()) // for HEAD, whose answer has no body
 		fmt.Fprintln(w, name, r.Method, r.URL.RequestURI())
 	})}

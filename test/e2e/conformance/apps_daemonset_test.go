@@ -184,6 +184,31 @@ func TestDaemonSetRollsOut(t *testing.T) {
 	}
 }
 
+// TestDaemonSurge: with maxSurge a node's new daemon is ready before the old one goes (KEP-1591).
+func TestDaemonSurge(t *testing.T) {
+	s := documented(t)
+	const surge = "updateStrategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}"
+	s.daemons(template("agent", "sleep 1000"), surge)
+	nodes := s.daemonsRun()
+	s.daemons(template("agent", "sleep 2000"), surge)
+	s.eventually("only new daemons", func() (any, bool) {
+		ready, old := map[string]bool{}, 0
+		for _, p := range must[*v1.PodList](s)(s.Client.CoreV1().Pods(s.Namespace).List(s.Context(), metav1.ListOptions{LabelSelector: "app=agent"})).Items {
+			if slices.Contains(p.Spec.Containers[0].Command, "sleep 1000") {
+				old++
+			}
+			if isReady(&p) {
+				ready[p.Spec.NodeName] = true
+			}
+		}
+		if len(ready) < len(nodes) {
+			t.Fatalf("only %v of %d nodes have a daemon that is ready", ready, len(nodes))
+		}
+		return old, old == 0
+	})
+	s.daemonsRun()
+}
+
 func TestDaemonSetStatus(t *testing.T) {
 	s := behaviour(t, "[sig-apps] Daemon set should verify changes to a daemon set status [Serial]")
 	s.daemons(template("agent", "sleep 1000"), "")

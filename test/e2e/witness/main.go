@@ -4,6 +4,7 @@
 //	witness ask --count=10 tcp://10.96.0.7:80 udp://web:53
 //	witness token --audience=https://kubernetes.default.svc
 //	witness lookup srv _http._tcp.web.default.svc.cluster.local
+//	witness registry --listen=127.0.0.1:5055 --text=hello
 //	witness get https://kubernetes.default/readyz
 package main
 
@@ -15,9 +16,9 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "lookup": lookup, "get": get, "token": token}
+	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "lookup": lookup, "get": get, "token": token, "registry": registry}
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: witness serve|ask|lookup|get|token …")
+		fmt.Fprintln(os.Stderr, "usage: witness serve|ask|lookup|get|token|registry …")
 		return 2
 	}
 	if err := verbs[os.Args[1]](os.Args[2:]); err != nil {

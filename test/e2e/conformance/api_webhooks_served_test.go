@@ -15,18 +15,20 @@ import (
 )
 
 // webhookServer runs test/e2e/testserver behind the Service "server" and gives the authority of its certificate, for a caBundle.
+// Its aggregated API has the test's customGroup.
 func (s *space) webhookServer() string {
 	s.Helper()
 	authority, certificate, key, err := testcert.Serving("server." + s.Namespace + ".svc")
 	if err != nil {
 		s.Fatal(err)
 	}
+	proxies := must[*v1.ConfigMap](s)(s.Client.CoreV1().ConfigMaps("kube-system").Get(s.Context(), "extension-apiserver-authentication", metav1.GetOptions{}))
 	encode := func(pem string) string { return base64.StdEncoding.EncodeToString([]byte(pem)) }
 	s.apply(`
 apiVersion: v1
 kind: Secret
 metadata: {name: server}
-data: {tls.crt: ` + encode(certificate) + `, tls.key: ` + encode(key) + `}
+data: {tls.crt: ` + encode(certificate) + `, tls.key: ` + encode(key) + `, front-proxy.crt: ` + encode(proxies.Data["requestheader-client-ca-file"]) + `}
 ---
 apiVersion: v1
 kind: Service
@@ -41,7 +43,7 @@ spec:
   containers:
   - name: server
     image: IMAGE
-    command: [testserver]
+    command: [testserver, --group=` + s.customGroup() + `]
     readinessProbe: {httpGet: {path: /healthz, port: 8443, scheme: HTTPS}, periodSeconds: 1}
     volumeMounts: [{name: tls, mountPath: /tls, readOnly: true}]
   volumes: [{name: tls, secret: {secretName: server}}]

@@ -14,12 +14,32 @@ type admissionReview struct {
 }
 
 type admissionRequest struct {
-	UID    string    `json:"uid"`
-	Object configMap `json:"object"`
+	UID       string  `json:"uid"`
+	Operation string  `json:"operation"`
+	Object    subject `json:"object"`
+	OldObject subject `json:"oldObject"`
 }
 
-type configMap struct {
+// subject is what the webhook knows of any object.
+type subject struct {
+	Metadata struct {
+		Labels map[string]string `json:"labels"`
+	} `json:"metadata"`
 	Data map[string]string `json:"data"`
+	Spec struct {
+		InitContainers []json.RawMessage `json:"initContainers"`
+		Containers     []struct {
+			Image string `json:"image"`
+		} `json:"containers"`
+	} `json:"spec"`
+}
+
+// colour is what an object wears: data.colour, or the label of that name.
+func (s subject) colour() (where, colour string) {
+	if c := s.Data["colour"]; c != "" {
+		return "data.colour", c
+	}
+	return "metadata.labels.colour", s.Metadata.Labels["colour"]
 }
 
 type admissionResponse struct {
@@ -40,36 +60,90 @@ type status struct {
 	Code       int    `json:"code"`
 }
 
+// hooks are the webhooks, each at a path of its own.
+func hooks(mux *http.ServeMux) {
+	mux.HandleFunc("POST /mutate", review(func(_ *http.Request, in *admissionRequest) *admissionResponse { return addDatum(in.Object, "stamped") }))
+	mux.HandleFunc("POST /mutate/{having}/{adding}", review(mutateHaving))
+	mux.HandleFunc("POST /label", review(label))
+	mux.HandleFunc("POST /initcontainer", review(addInitContainer))
+	mux.HandleFunc("POST /validate", review(validate))
+	mux.HandleFunc("POST /deny", review(deny))
+	mux.HandleFunc("POST /hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("POST /convert", convert)
+}
+
 // review is the frame of a webhook: decode, decide, answer under the request's UID.
-func review(decide func(configMap) *admissionResponse) http.HandlerFunc {
+func review(decide func(*http.Request, *admissionRequest) *admissionResponse) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in admissionReview
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Request == nil {
 			http.Error(w, "the body is no AdmissionReview with a request", http.StatusBadRequest)
 			return
 		}
-		out := decide(in.Request.Object)
+		out := decide(r, in.Request)
 		out.UID = in.Request.UID
 		answer(w, http.StatusOK, admissionReview{APIVersion: in.APIVersion, Kind: in.Kind, Response: out})
 	}
 }
 
-// mutate adds data.stamped: "yes". JSON patch (RFC 6902) cannot add a member to an object that is not there.
-func mutate(c configMap) *admissionResponse {
-	patch := `[{"op":"add","path":"/data/stamped","value":"yes"}]`
-	if c.Data == nil {
-		patch = `[{"op":"add","path":"/data","value":{"stamped":"yes"}}]`
+// patched allows the request with one JSON patch operation (RFC 6902) more.
+func patched(path string, value any) *admissionResponse {
+	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": path, "value": value}})
+	if err != nil {
+		panic(err) // strings and maps of strings can be written
 	}
-	return &admissionResponse{Allowed: true, PatchType: "JSONPatch", Patch: []byte(patch)}
+	return &admissionResponse{Allowed: true, PatchType: "JSONPatch", Patch: patch}
 }
 
-// validate refuses data.colour: "mauve" and warns of data.colour: "puce".
-func validate(c configMap) *admissionResponse {
-	switch c.Data["colour"] {
+// addDatum adds data.<key>: "yes". A patch cannot add a member to an object that is not there.
+func addDatum(o subject, key string) *admissionResponse {
+	if o.Data == nil {
+		return patched("/data", map[string]string{key: "yes"})
+	}
+	return patched("/data/"+key, "yes")
+}
+
+// mutateHaving adds a datum to what has another one already.
+func mutateHaving(r *http.Request, in *admissionRequest) *admissionResponse {
+	if _, has := in.Object.Data[r.PathValue("having")]; !has {
+		return &admissionResponse{Allowed: true}
+	}
+	return addDatum(in.Object, r.PathValue("adding"))
+}
+
+// label adds the label stamped: "yes".
+func label(_ *http.Request, in *admissionRequest) *admissionResponse {
+	if in.Object.Metadata.Labels == nil {
+		return patched("/metadata/labels", map[string]string{"stamped": "yes"})
+	}
+	return patched("/metadata/labels/stamped", "yes")
+}
+
+// addInitContainer gives a pod without init containers one, with the name and the image alone.
+func addInitContainer(_ *http.Request, in *admissionRequest) *admissionResponse {
+	spec := in.Object.Spec
+	if len(spec.InitContainers) > 0 || len(spec.Containers) == 0 {
+		return &admissionResponse{Allowed: true}
+	}
+	return patched("/spec/initContainers", []map[string]string{{"name": "added", "image": spec.Containers[0].Image}})
+}
+
+// deny refuses everything.
+func deny(_ *http.Request, in *admissionRequest) *admissionResponse {
+	return &admissionResponse{Status: &status{Code: http.StatusForbidden, Message: in.Operation + " is not done here"}}
+}
+
+// validate refuses what wears mauve, or wore it when it is deleted, and warns of puce.
+func validate(_ *http.Request, in *admissionRequest) *admissionResponse {
+	object := in.Object
+	if in.Operation == "DELETE" {
+		object = in.OldObject
+	}
+	switch where, colour := object.colour(); colour {
 	case "mauve":
-		return &admissionResponse{Status: &status{Code: http.StatusForbidden, Message: "data.colour: mauve is not worn here"}}
+		return &admissionResponse{Status: &status{Code: http.StatusForbidden, Message: where + ": mauve is not worn here"}}
 	case "puce":
-		return &admissionResponse{Allowed: true, Warnings: []string{"data.colour: puce goes out of fashion"}}
+		return &admissionResponse{Allowed: true, Warnings: []string{where + ": puce goes out of fashion"}}
 	default:
 		return &admissionResponse{Allowed: true}
 	}

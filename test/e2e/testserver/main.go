@@ -1,4 +1,4 @@
-// Command testserver is what extends the API from inside a pod in the tests: an admission webhook, a small
+// Command testserver is what extends the API from inside a pod in the tests: admission and conversion webhooks, a small
 // aggregated API and the metrics APIs, over TLS.
 //
 //	testserver --listen=:8443 --tls=/tls
@@ -26,6 +26,7 @@ func main() { os.Exit(run()) }
 func run() int {
 	listen := flag.String("listen", ":8443", "address to serve on")
 	dir := flag.String("tls", "/tls", "folder of tls.crt, tls.key and, for an aggregated API, front-proxy.crt")
+	group := flag.String("group", "weather.e2e.pilotis.dev", "group of the aggregated API")
 	flag.Parse()
 	config, err := tlsConfig(*dir)
 	if err != nil {
@@ -34,9 +35,8 @@ func run() int {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
-	mux.HandleFunc("POST /mutate", review(mutate))
-	mux.HandleFunc("POST /validate", review(validate))
-	weather(mux)
+	hooks(mux)
+	(&weather{group: *group}).serve(mux)
 	metrics(mux)
 	server := &http.Server{Addr: *listen, Handler: mux, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second}
 	fmt.Fprintln(os.Stderr, "testserver:", server.ListenAndServeTLS("", ""))

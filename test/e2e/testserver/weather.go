@@ -4,12 +4,13 @@ import (
 	"net/http"
 )
 
-const (
-	group   = "weather.e2e.pilotis.dev"
-	version = group + "/v1"
-)
+// weather is the aggregated API: a group with reports, which come from nowhere, and stations, which are stored.
+type weather struct {
+	group    string
+	stations stations
+}
 
-// report is the one kind of the aggregated API. Each namespace has the report "today"; nothing is stored.
+// report is what each namespace has one of, "today"; nothing is stored.
 type report struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       string            `json:"kind"`
@@ -18,36 +19,54 @@ type report struct {
 	AskedBy    string            `json:"askedBy"` // the user whom the front proxy vouches for
 }
 
-// weather serves discovery of the group and its reports.
-func weather(mux *http.ServeMux) {
+func (a *weather) version() string { return a.group + "/v1" }
+
+// serve serves discovery of the group and what is in it.
+func (a *weather) serve(mux *http.ServeMux) {
 	serve := func(path string, v any) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, v) })
 	}
-	preferred := map[string]string{"groupVersion": version, "version": "v1"}
-	about := map[string]any{"kind": "APIGroup", "apiVersion": "v1", "name": group, "versions": []any{preferred}, "preferredVersion": preferred}
+	preferred := map[string]string{"groupVersion": a.version(), "version": "v1"}
+	about := map[string]any{"kind": "APIGroup", "apiVersion": "v1", "name": a.group, "versions": []any{preferred}, "preferredVersion": preferred}
 	serve("/apis/{$}", map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": []any{about}})
-	serve("/apis/"+group, about)
-	serve("/apis/"+version, map[string]any{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": []any{
+	serve("/apis/"+a.group, about)
+	serve("/apis/"+a.version(), map[string]any{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": a.version(), "resources": []any{
 		map[string]any{"name": "reports", "singularName": "report", "namespaced": true, "kind": "Report", "verbs": []string{"get", "list"}},
+		map[string]any{"name": "stations", "singularName": "station", "namespaced": true, "kind": "Station", "verbs": []string{"create", "delete", "get", "list", "update"}},
 	}})
-	mux.HandleFunc("GET /apis/"+version+"/namespaces/{namespace}/reports", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusOK, map[string]any{"kind": "ReportList", "apiVersion": version, "metadata": map[string]any{}, "items": []any{today(r)}})
+	in := "/apis/" + a.version() + "/namespaces/{namespace}/"
+	mux.HandleFunc("GET "+in+"reports", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusOK, map[string]any{"kind": "ReportList", "apiVersion": a.version(), "metadata": map[string]any{}, "items": []any{a.today(r)}})
 	})
-	mux.HandleFunc("GET /apis/"+version+"/namespaces/{namespace}/reports/{name}", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET "+in+"reports/{name}", func(w http.ResponseWriter, r *http.Request) {
 		if name := r.PathValue("name"); name != "today" {
-			answer(w, http.StatusNotFound, status{Kind: "Status", APIVersion: "v1", Status: "Failure", Reason: "NotFound", Code: http.StatusNotFound,
-				Message: `reports.` + group + ` "` + name + `" not found`})
+			a.refuse(w, http.StatusNotFound, "NotFound", "reports", name, "not found")
 			return
 		}
-		answer(w, http.StatusOK, today(r))
+		answer(w, http.StatusOK, a.today(r))
 	})
+	mux.HandleFunc("GET "+in+"stations", a.listStations)
+	mux.HandleFunc("POST "+in+"stations", a.createStation)
+	mux.HandleFunc("GET "+in+"stations/{name}", a.getStation)
+	mux.HandleFunc("PUT "+in+"stations/{name}", a.updateStation)
+	mux.HandleFunc("DELETE "+in+"stations/{name}", a.deleteStation)
 }
 
-func today(r *http.Request) report {
-	user := "nobody that the front proxy vouches for"
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		user = r.Header.Get("X-Remote-User")
-	}
-	return report{APIVersion: version, Kind: "Report", Sky: "clear", AskedBy: user,
+// refuse answers with a Status about one object.
+func (a *weather) refuse(w http.ResponseWriter, code int, reason, resource, name, why string) {
+	answer(w, code, status{Kind: "Status", APIVersion: "v1", Status: "Failure", Reason: reason, Code: code,
+		Message: resource + "." + a.group + ` "` + name + `" ` + why})
+}
+
+func (a *weather) today(r *http.Request) report {
+	return report{APIVersion: a.version(), Kind: "Report", Sky: "clear", AskedBy: asker(r),
 		Metadata: map[string]string{"name": "today", "namespace": r.PathValue("namespace")}}
+}
+
+// asker is the user whom the front proxy names, if its certificate shows that it is one.
+func asker(r *http.Request) string {
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		return r.Header.Get("X-Remote-User")
+	}
+	return "nobody that the front proxy vouches for"
 }

@@ -9,6 +9,7 @@ IMAGE          ?=
 BENCH          ?=
 CMD            ?=
 
+export CMD
 export CGO_ENABLED := 0
 export GOTOOLCHAIN := local
 export GOFLAGS     := -trimpath -buildvcs=false
@@ -21,7 +22,7 @@ TEST_MODULES := $(filter-out test/%,$(MODULES))
 .PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e conformance test-vm bench clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 deps: ## install the Debian packages that builds and nodes need
 	@build/deps.sh
@@ -52,8 +53,8 @@ kubectl: ## build kubectl to bin/
 load: ## import an image archive into every node: IMAGE=archive.tar
 	@$(RUN_CLUSTER) load --image=$(IMAGE)
 
-enter: ## run a command in the cluster's network: CMD="curl …" NODE=worker-1
-	@$(RUN_CLUSTER) enter --node=$(NODE) --command='$(CMD)'
+enter: ## run a command in the cluster's network: CMD="curl …" NODE=worker-1; without CMD a shell
+	@$(RUN_CLUSTER) enter --node=$(NODE) --command="$$CMD"
 
 shell: ## a shell inside a node: NODE=worker-1
 	@$(RUN_CLUSTER) shell --node=$(NODE)

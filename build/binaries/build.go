@@ -69,7 +69,11 @@ func (b Builder) build(ctx context.Context, bin Binary) error {
 		}
 	}
 	start := time.Now()
-	cmd := exec.CommandContext(ctx, "go", b.arguments(bin)...)
+	args, err := b.arguments(bin)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = filepath.Join(b.Root, bin.Module)
 	cmd.Env = environment(bin)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -82,13 +86,20 @@ func (b Builder) build(ctx context.Context, bin Binary) error {
 	return os.WriteFile(stamp, []byte(want), 0o644)
 }
 
-func (b Builder) arguments(bin Binary) []string {
+func (b Builder) arguments(bin Binary) ([]string, error) {
 	link := "-s -w -buildid="
 	if strings.HasPrefix(bin.Module, "cmd/") {
 		const v = " -X k8s.io/component-base/version."
 		link += v + "gitVersion=" + Version + v + "gitMajor=1" + v + "gitMinor=37" + v + "gitTreeState=clean"
 		// The client library reports the same version in its user agent.
 		link += " -X k8s.io/client-go/pkg/version.gitVersion=" + Version
+	}
+	if bin.VersionVar != "" {
+		version, err := b.pinned(bin)
+		if err != nil {
+			return nil, err
+		}
+		link += " -X " + bin.VersionVar + "=" + version
 	}
 	if bin.Cgo {
 		link += " -extldflags -static"
@@ -97,7 +108,23 @@ func (b Builder) arguments(bin Binary) []string {
 	if bin.Tags != "" {
 		args = append(args, "-tags", bin.Tags)
 	}
-	return append(args, bin.Package)
+	return append(args, bin.Package), nil
+}
+
+// pinned is the version of the program's main dependency in its module's go.mod, without the leading v.
+func (b Builder) pinned(bin Binary) (string, error) {
+	path := filepath.Join(b.Root, bin.Module, "go.mod")
+	mod, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("program %s: %w", bin.Name, err)
+	}
+	for line := range strings.Lines(string(mod)) {
+		words := strings.Fields(strings.TrimPrefix(line, "require "))
+		if len(words) >= 2 && words[0] == bin.VersionOf {
+			return strings.TrimPrefix(words[1], "v"), nil
+		}
+	}
+	return "", fmt.Errorf("program %s: %s requires no %s", bin.Name, path, bin.VersionOf)
 }
 
 // environment pins what would change the output or leave the build cache cold.
@@ -112,8 +139,12 @@ func environment(bin Binary) []string {
 // fingerprint hashes what a program is built from: its module's files, those of the modules that its go.mod
 // replaces by folders of this repository, its build arguments and the toolchain, which also built this program.
 func (b Builder) fingerprint(bin Binary) (string, error) {
+	args, err := b.arguments(bin)
+	if err != nil {
+		return "", err
+	}
 	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version(), strings.Join(b.arguments(bin), " "))
+	fmt.Fprintln(h, runtime.Version(), strings.Join(args, " "))
 	dirs := []string{bin.Module}
 	mod, err := os.ReadFile(filepath.Join(b.Root, bin.Module, "go.mod"))
 	if err != nil {

@@ -116,3 +116,16 @@ func TestUnknownProgramsAreTold(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
+
+func TestThirdPartyProgramsReportTheirPinnedVersion(t *testing.T) {
+	part := Binary{Name: "part", Module: "part", Package: "example.org/part", VersionVar: "example.org/part/v.V", VersionOf: "example.org/part"}
+	for _, mod := range []string{"require example.org/part v1.2.3\n", "require (\n\texample.org/part/v2 v2.0.0\n\texample.org/part v1.2.3 // indirect\n)\n"} {
+		args, err := tree(t, map[string]string{"part/go.mod": mod}).arguments(part)
+		if err != nil || !strings.Contains(strings.Join(args, " "), " -X example.org/part/v.V=1.2.3") {
+			t.Errorf("arguments %q, error %v: want the version 1.2.3", args, err)
+		}
+	}
+	if _, err := tree(t, map[string]string{"part/go.mod": "module m\n"}).arguments(part); err == nil || !strings.Contains(err.Error(), "requires no example.org/part") {
+		t.Errorf("a part that is not pinned: %v", err)
+	}
+}

@@ -12,6 +12,9 @@ type Binary struct {
 	Package string
 	Tags    string
 	Cgo     bool // linked statically against C libraries of the build machine
+	// VersionVar is the variable that a program reports its version from, when its source leaves that to the build. It
+	// gets the version of the module, named by VersionOf, that go.mod pins.
+	VersionVar, VersionOf string
 }
 
 func daemon(name string) Binary { return Binary{Name: name, Module: "cmd/" + name, Package: "."} }
@@ -20,7 +23,17 @@ func thirdParty(module, name, pkg string) Binary {
 	return Binary{Name: name, Module: "build/thirdparty/" + module, Package: pkg}
 }
 
-const containerdTags = "no_btrfs no_zfs no_devmapper"
+func containerd(name string) Binary {
+	const module = "github.com/containerd/containerd/v2"
+	return Binary{Name: name, Module: "build/thirdparty/containerd", Package: module + "/cmd/" + name, Tags: "no_btrfs no_zfs no_devmapper",
+		VersionVar: module + "/version.Version", VersionOf: module}
+}
+
+func cni(name, kind string) Binary {
+	const module = "github.com/containernetworking/plugins"
+	return Binary{Name: "cni/" + name, Module: "build/thirdparty/cni", Package: module + "/plugins/" + kind + "/" + name,
+		VersionVar: module + "/pkg/utils/buildversion.BuildVersion", VersionOf: module}
+}
 
 // All lists the programs in the order in which they are built: what a cluster waits for longest comes first.
 var All = []Binary{
@@ -37,15 +50,15 @@ var All = []Binary{
 	{Name: "pause", Module: "build", Package: "./cmd/pause"},
 	thirdParty("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
 	thirdParty("etcd", "etcdctl", "go.etcd.io/etcd/etcdctl/v3"),
-	{Name: "containerd", Module: "build/thirdparty/containerd", Package: "github.com/containerd/containerd/v2/cmd/containerd", Tags: containerdTags},
-	{Name: "containerd-shim-runc-v2", Module: "build/thirdparty/containerd", Package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", Tags: containerdTags},
-	{Name: "ctr", Module: "build/thirdparty/containerd", Package: "github.com/containerd/containerd/v2/cmd/ctr", Tags: containerdTags},
+	containerd("containerd"),
+	containerd("containerd-shim-runc-v2"),
+	containerd("ctr"),
 	{Name: "runc", Module: "build/thirdparty/runc", Package: "github.com/opencontainers/runc", Tags: "seccomp netgo osusergo", Cgo: true},
-	thirdParty("cni", "cni/bridge", "github.com/containernetworking/plugins/plugins/main/bridge"),
-	thirdParty("cni", "cni/loopback", "github.com/containernetworking/plugins/plugins/main/loopback"),
-	thirdParty("cni", "cni/host-local", "github.com/containernetworking/plugins/plugins/ipam/host-local"),
-	thirdParty("cni", "cni/portmap", "github.com/containernetworking/plugins/plugins/meta/portmap"),
-	thirdParty("cni", "cni/bandwidth", "github.com/containernetworking/plugins/plugins/meta/bandwidth"),
+	cni("bridge", "main"),
+	cni("loopback", "main"),
+	cni("host-local", "ipam"),
+	cni("portmap", "meta"),
+	cni("bandwidth", "meta"),
 	thirdParty("coredns", "coredns", "."),
 }
 

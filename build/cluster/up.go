@@ -176,7 +176,9 @@ func (c Config) loadImages(ctx context.Context, n Node) error {
 		if strings.Contains(have, image.Reference()+"\n") {
 			continue
 		}
-		if err := c.importArchive(ctx, n, images.Builder{Root: c.Root}.Path(image)); err != nil {
+		if err := c.importArchive(ctx, n, images.Builder{Root: c.Root}.Path(image)); errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%w (make images builds it)", err)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -194,7 +196,7 @@ func controlPlaneImage(name string) bool {
 func (c Config) importArchive(ctx context.Context, n Node, archive string) error {
 	f, err := os.Open(archive)
 	if err != nil {
-		return fmt.Errorf("image archive: %w (make images builds it)", err)
+		return fmt.Errorf("image archive: %w", err)
 	}
 	defer f.Close()
 	cmd, err := c.command(ctx, n, "ctr", "-n", "k8s.io", "images", "import", "--local", "--all-platforms=false", "-")

@@ -61,9 +61,13 @@ func (k *Kubelet) deleteMirror(ctx context.Context, pod *v1.Pod) {
 	}
 }
 
-// StatusTarget is the API's object for a pod: the mirror of a static one.
+// StatusTarget is the API's object for a pod: the mirror of a static one; false: the API has none. That the watch tells:
+// a request for a pod that is gone is answered "forbidden", not "not found", as the pod is no longer this node's.
 func (k *Kubelet) StatusTarget(pod *v1.Pod) (types.NamespacedName, types.UID, bool) {
 	if !desired.IsStatic(pod) {
+		if k.Desired.Get(pod.UID) == nil {
+			return types.NamespacedName{}, "", false
+		}
 		return types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod.UID, true
 	}
 	mirror := k.Desired.Mirror(pod)

@@ -20,7 +20,8 @@ import (
 // written afterwards, whole. Writes of different pods run in parallel.
 type Writer struct {
 	Client kubernetes.Interface
-	// Target names the API's pod for a pod: itself, or the mirror of a static one; false: it has none now.
+	// Target names the API's pod for a pod: itself, or the mirror of a static one; false: it has none now, and nothing is
+	// written until Set comes again.
 	Target func(pod *v1.Pod) (types.NamespacedName, types.UID, bool)
 
 	mu   sync.Mutex

@@ -118,13 +118,6 @@ func (k *Kind[T]) resets(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fiel
 	return out
 }
 
-// gracefulStrategy is the delete strategy of kinds with graceful deletion.
-type gracefulStrategy[T Object] struct{ strategy[T] }
-
-func (s gracefulStrategy[T]) CheckGracefulDelete(ctx context.Context, o runtime.Object, options *metav1.DeleteOptions) bool {
-	return s.kind.Graceful(ctx, o.(T), options)
-}
-
 // statusStrategy is the update strategy of the status subresource.
 type statusStrategy[T Object] struct{ strategy[T] }
 

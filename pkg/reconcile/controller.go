@@ -79,7 +79,7 @@ func New(name string, r Reconciler, o Options) *Controller {
 	}
 	c := &Controller{name: name, reconciler: r, options: o}
 	c.queue = workqueue.NewTypedRateLimitingQueueWithConfig(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[Key](o.BaseDelay, o.MaxDelay),
+		newBackoff(o),
 		workqueue.TypedRateLimitingQueueConfig[Key]{Name: name, Clock: quiet{o.Clock}})
 	c.gate = newGate(c.queue.Add)
 	return c

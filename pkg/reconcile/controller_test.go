@@ -172,6 +172,23 @@ func TestFailuresBackOffAndSuccessForgets(t *testing.T) {
 	})
 }
 
+func TestEventsDoNotLengthenTheBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, reconcile.Options{BaseDelay: time.Second, MaxDelay: time.Hour})
+		s.act = func(reconcile.Key) (reconcile.Result, error) { return reconcile.Result{}, errors.New("no room") }
+		for i := range 30 {
+			s.source.Add(pod(fmt.Sprint(i), 0))
+			synctest.Wait()
+		}
+		woken := s.count()
+		time.Sleep(8 * time.Second)
+		synctest.Wait()
+		if tries := s.count() - woken; tries != 3 { // after 1, 3 and 7 seconds
+			t.Errorf("%d tries in 8 s after %d by events, want 3", tries, woken)
+		}
+	})
+}
+
 func TestRequeueAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := begin(t, reconcile.Options{})

@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"fmt"
+
 	"strings"
 
 	storagev1 "k8s.io/api/storage/v1"
@@ -49,7 +51,7 @@ func csiNodeDrivers(f *faults, list []storagev1.CSINodeDriver) {
 			f.duplicate(at, "name", d.Name)
 		}
 		if f.present(at, "nodeID", d.NodeID) && len(d.NodeID) > maxNodeID {
-			f.tooLong(at, "nodeID", maxNodeID)
+			f.invalid(at, "nodeID", d.NodeID, fmt.Sprintf("must be %d characters or less", maxNodeID))
 		}
 		if a := d.Allocatable; a != nil && a.Count != nil && *a.Count < 0 {
 			f.invalid(at.Child("allocatable"), "count", *a.Count, notNegative)

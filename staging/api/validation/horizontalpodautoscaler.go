@@ -217,10 +217,7 @@ func resourceTarget(f *faults, t *autoscalingv2.MetricTarget, p *field.Path) {
 
 // scaleUpdate checks the scale subresource of any kind.
 func scaleUpdate(s *autoscalingv1.Scale) *faults {
-	f := &faults{}
-	if s.Name == "" {
-		f.required(field.NewPath("metadata"), "name", "")
-	}
+	f := metadata(&s.ObjectMeta, namespaced, subdomainName)
 	f.notNegative(field.NewPath("spec"), "replicas", int64(s.Spec.Replicas))
 	return f
 }

@@ -1,7 +1,6 @@
 package validation
 
 import (
-	"fmt"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +28,7 @@ func tokenRequest(r *authenticationv1.TokenRequest) *faults {
 		f.invalid(spec, "expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
 	}
 	if seconds > maxTokenSeconds {
-		f.invalid(spec, "expirationSeconds", seconds, fmt.Sprintf("may not specify a duration larger than %d seconds", int64(maxTokenSeconds)))
+		f.invalid(spec, "expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
 	}
 	return f
 }

@@ -3,6 +3,7 @@ package validation
 import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -90,6 +91,10 @@ func (v *Validator) update(obj, old runtime.Object) *faults {
 		return pair(o, old, cronJobUpdate)
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		return pair(o, old, autoscalerUpdate)
+	case *autoscalingv1.HorizontalPodAutoscaler:
+		return pair(o, old, func(obj, old *autoscalingv1.HorizontalPodAutoscaler) *faults {
+			return autoscalerUpdate(autoscalerHub(obj), autoscalerHub(old))
+		})
 	case *policyv1.PodDisruptionBudget:
 		return pair(o, old, disruptionBudgetUpdate)
 	}

@@ -23,7 +23,9 @@ func volumeAttachmentCreate(a *storagev1.VolumeAttachment) *faults {
 	case s.InlineVolumeSpec != nil && s.PersistentVolumeName != nil:
 		f.forbidden(source, "", "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
 	case s.PersistentVolumeName != nil:
-		if f.present(source, "persistentVolumeName", *s.PersistentVolumeName) {
+		if *s.PersistentVolumeName == "" {
+			f.required(source, "persistentVolumeName", "must specify non empty persistentVolumeName")
+		} else {
 			f.dnsSubdomain(source, "persistentVolumeName", *s.PersistentVolumeName)
 		}
 	default:

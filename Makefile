@@ -7,6 +7,7 @@ NODE           ?=
 PART           ?=
 IMAGE          ?=
 BENCH          ?=
+FUZZTIME       ?= 30m
 CMD            ?=
 
 export CMD
@@ -19,7 +20,7 @@ MODULES     := $(shell sed -n 's/^\t\.\///p' go.work)
 TEST_MODULES := $(filter-out test/%,$(MODULES))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e conformance test-vm bench clean
+.PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e conformance test-vm fuzz bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -82,6 +83,10 @@ conformance: images ## docs/conformance.md anew: each behaviour, its test, and w
 
 test-vm: images ## kubeadm under systemd, and make up, on a machine with cgroup v2 alone (emulated, slow)
 	@test/vm/run.sh host cluster
+
+fuzz: ## run every fuzz target, the time shared out among them: FUZZTIME=30m
+	@build/deps.sh
+	@FUZZTIME="$(FUZZTIME)" build/fuzz.sh $(TEST_MODULES)
 
 bench: images ## the figures of docs/performance.md: BENCH="cluster apiserver controllers scheduler units"
 	@BENCH="$(BENCH)" build/bench.sh

@@ -67,7 +67,7 @@ func runTests(m *testing.M) int {
 }
 
 // serve returns the shared server.
-func serve(t *testing.T) *testServer {
+func serve(t testing.TB) *testServer {
 	t.Helper()
 	shared.once.Do(func() { shared.server, shared.err = shared.start() })
 	if shared.err != nil {
@@ -77,7 +77,7 @@ func serve(t *testing.T) *testServer {
 }
 
 // namespace makes a namespace for one test.
-func (s *testServer) namespace(t *testing.T) string {
+func (s *testServer) namespace(t testing.TB) string {
 	t.Helper()
 	got, err := s.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
 	if err != nil {

@@ -109,8 +109,31 @@ func (c *checker) document(where string, doc []byte) {
 		}
 		return
 	}
+	if meta.IsListType(obj) {
+		c.list(where, obj)
+		return
+	}
 	c.objects++
 	c.object(where, obj)
+}
+
+// list checks the items of a list of one kind, such as a PodList; they need not name their kind.
+func (c *checker) list(where string, list runtime.Object) {
+	i := 0
+	err := meta.EachListItem(list, func(item runtime.Object) error {
+		kinds, _, err := c.scheme.ObjectKinds(item)
+		if err != nil {
+			return err
+		}
+		item.GetObjectKind().SetGroupVersionKind(kinds[0])
+		c.objects++
+		c.object(fmt.Sprintf("%s.items[%d]", where, i), item)
+		i++
+		return nil
+	})
+	if err != nil {
+		c.fault(where, err.Error())
+	}
 }
 
 func (c *checker) object(where string, obj runtime.Object) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	_ "time/tzdata" // time zones of CronJobs, on machines without zoneinfo too
 
 	"github.com/spf13/pflag"
@@ -17,7 +18,7 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// Exit codes: 0 no fault, 1 faults, 2 wrong use.
+// Exit codes: 0 no fault, 1 faults, 2 wrong use or something that could not be read.
 const (
 	good   = 0
 	faulty = 1
@@ -56,15 +57,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return misuse
 	}
 	paths, err := manifests(*files)
-	if err != nil {
-		fmt.Fprintf(stderr, "pilotis-validate: %v\n", err)
-		return misuse
-	}
+	unread := []error{err}
 	for _, path := range paths {
-		if err := c.file(path, stdin); err != nil {
-			fmt.Fprintf(stderr, "pilotis-validate: %v\n", err)
-			return misuse
-		}
+		unread = append(unread, c.file(path, stdin))
 	}
 	for _, line := range c.faults {
 		fmt.Fprintln(stdout, line)
@@ -75,7 +70,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		fmt.Fprintf(stderr, "%d objects in %d files: %d faults\n", c.objects, len(paths), len(c.faults))
 	}
-	if len(c.faults) > 0 {
+	switch err := errors.Join(unread...); {
+	case err != nil:
+		for line := range strings.Lines(err.Error() + "\n") {
+			fmt.Fprintf(stderr, "pilotis-validate: %s", line)
+		}
+		return misuse
+	case len(c.faults) > 0:
 		return faulty
 	}
 	return good

@@ -122,3 +122,34 @@ func TestUse(t *testing.T) {
 		})
 	}
 }
+
+// Items of a list of one kind are checked as if each stood alone.
+func TestListsOfOneKind(t *testing.T) {
+	path := write(t, t.TempDir(), "a.yaml", "apiVersion: v1\nkind: PodList\nitems:\n- {metadata: {name: a}, spec: {containers: [{name: a, image: b}]}}\n- {metadata: {name: B}, spec: {containers: []}}\n")
+	var out, errs bytes.Buffer
+	code := run([]string{"-f", path}, nil, &out, &errs)
+	for _, want := range []string{"a.yaml[1].items[1] Pod/B: metadata.name: Invalid value", "a.yaml[1].items[1] Pod/B: spec.containers: Required value"} {
+		if code != faulty || !strings.Contains(out.String(), want) {
+			t.Errorf("exit code %d, printed %q, want %q", code, out.String(), want)
+		}
+	}
+	if !strings.Contains(errs.String(), "2 objects in 1 files: 2 faults") {
+		t.Errorf("printed %q", errs.String())
+	}
+}
+
+// What cannot be read does not hide the faults of what can.
+func TestUnreadableFiles(t *testing.T) {
+	dir := t.TempDir()
+	bad := write(t, dir, "bad.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: A_}\n")
+	var out, errs bytes.Buffer
+	code := run([]string{"-f", filepath.Join(dir, "none.yaml"), "-f", bad, "-f", filepath.Join(dir, "no")}, nil, &out, &errs)
+	if code != misuse || !strings.Contains(out.String(), "ConfigMap/A_: metadata.name") {
+		t.Errorf("exit code %d, printed %q, want the fault of bad.yaml", code, out.String())
+	}
+	for _, want := range []string{"none.yaml: no such file", "no: no such file"} {
+		if !strings.Contains(errs.String(), want) {
+			t.Errorf("printed %q, want %q", errs.String(), want)
+		}
+	}
+}

@@ -68,6 +68,13 @@ func (d *Daemon) Stop() error {
 	}
 }
 
+// Kill ends the program by SIGKILL, as a crash would, and waits until it is gone.
+func (d *Daemon) Kill() {
+	_ = d.cmd.Process.Kill()
+	<-d.ended
+	_ = d.log.Close()
+}
+
 // Log is all that the program printed.
 func (d *Daemon) Log() []byte {
 	data, _ := os.ReadFile(d.log.Name()) // what is gone is not shown

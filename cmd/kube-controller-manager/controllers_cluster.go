@@ -25,7 +25,8 @@ func cluster() []Row {
 	return []Row{
 		{
 			Name: "namespace-controller", Aliases: []string{"namespace"},
-			Reads: []string{"namespaces", "*.*"}, Writes: []string{"update namespaces/finalize", "update namespaces/status", "delete namespaces", "delete,deletecollection *.*"},
+			Purpose: "empties a namespace that is being deleted, in order, and lets it go",
+			Reads:   []string{"namespaces", "*.*"}, Writes: []string{"update namespaces/finalize", "update namespaces/status", "delete namespaces", "delete,deletecollection *.*"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return namespace.New(env.Informers.Core().V1().Namespaces(), env.Client, env.Metadata, env.Discovery,
 					env.Config.NamespaceController.NamespaceSyncPeriod.Duration, int(env.Config.NamespaceController.ConcurrentNamespaceSyncs)), nil
@@ -33,7 +34,8 @@ func cluster() []Row {
 		},
 		{
 			Name: "garbage-collector-controller", Aliases: []string{"garbagecollector"}, ServiceAccount: "generic-garbage-collector",
-			Reads: []string{"*.*"}, Writes: []string{"patch,update,delete *.*", events},
+			Purpose: "deletes or orphans the dependents of what is gone",
+			Reads:   []string{"*.*"}, Writes: []string{"patch,update,delete *.*", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.GarbageCollectorController
 				if !*c.EnableGarbageCollector {
@@ -44,21 +46,24 @@ func cluster() []Row {
 		},
 		{
 			Name: "pod-garbage-collector-controller", Aliases: []string{"podgc"}, ServiceAccount: "pod-garbage-collector",
-			Reads: []string{"pods", "nodes"}, Writes: []string{"delete pods", "patch pods/status"},
+			Purpose: "deletes pods that ended beyond a number, were never bound, or whose node is gone",
+			Reads:   []string{"pods", "nodes"}, Writes: []string{"delete pods", "patch pods/status"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return podgc.New(env.Informers, env.Client, int(env.Config.PodGCController.TerminatedPodGCThreshold)), nil
 			},
 		},
 		{
 			Name: "clusterrole-aggregation-controller", Aliases: []string{"clusterrole-aggregation"},
-			Reads: []string{"clusterroles.rbac.authorization.k8s.io"}, Writes: []string{"escalate,patch,update clusterroles.rbac.authorization.k8s.io"},
+			Purpose: "fills ClusterRoles that gather the rules of others",
+			Reads:   []string{"clusterroles.rbac.authorization.k8s.io"}, Writes: []string{"escalate,patch,update clusterroles.rbac.authorization.k8s.io"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return clusterroleaggregation.New(env.Informers.Rbac().V1().ClusterRoles(), env.Client), nil
 			},
 		},
 		{
 			Name: "endpoints-controller", Aliases: []string{"endpoint"}, ServiceAccount: "endpoint-controller",
-			Reads: []string{"services", "pods", "endpoints"}, Writes: []string{"create,update,delete endpoints", "create endpoints/restricted", events},
+			Purpose: "keeps the Endpoints of Services with a selector",
+			Reads:   []string{"services", "pods", "endpoints"}, Writes: []string{"create,update,delete endpoints", "create endpoints/restricted", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.EndpointController
 				return endpoints.New(env.Informers, env.Client, c.EndpointUpdatesBatchPeriod.Duration, int(c.ConcurrentEndpointSyncs)), nil
@@ -66,7 +71,8 @@ func cluster() []Row {
 		},
 		{
 			Name: "resourcequota-controller", Aliases: []string{"resourcequota"},
-			Reads: []string{"*.*"}, Writes: []string{"update resourcequotas/status", events},
+			Purpose: "counts what a namespace uses of its quotas",
+			Reads:   []string{"*.*"}, Writes: []string{"update resourcequotas/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.ResourceQuotaController
 				return resourcequota.New(resourcequota.Config{Informers: env.Informers, MetadataInformers: env.MetadataInformers, Client: env.Client, Metadata: env.Metadata, Kinds: env.Kinds, Mapper: env.Mapper,
@@ -75,12 +81,14 @@ func cluster() []Row {
 		},
 		{
 			Name: "node-ipam-controller", Aliases: []string{"nodeipam"}, ServiceAccount: "node-controller",
-			Reads: []string{"nodes"}, Writes: []string{"patch nodes", events},
+			Purpose: "gives each node its range of pod addresses",
+			Reads:   []string{"nodes"}, Writes: []string{"patch nodes", events},
 			New: newNodeIPAM,
 		},
 		{
 			Name: "node-lifecycle-controller", Aliases: []string{"nodelifecycle"}, ServiceAccount: "node-controller",
-			Reads: []string{"nodes", "pods", "leases.coordination.k8s.io"}, Writes: []string{"patch nodes", "update nodes/status", "update pods/status", events},
+			Purpose: "marks nodes whose heartbeat stays away, zone by zone",
+			Reads:   []string{"nodes", "pods", "leases.coordination.k8s.io"}, Writes: []string{"patch nodes", "update nodes/status", "update pods/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.NodeLifecycleController
 				return nodelifecycle.New(env.Informers, env.Client, env.Recorder("node-controller"), nodelifecycle.Config{
@@ -91,14 +99,16 @@ func cluster() []Row {
 		},
 		{
 			Name: "taint-eviction-controller", ServiceAccount: "node-controller",
-			Reads: []string{"nodes", "pods"}, Writes: []string{"delete pods", "patch pods/status", events},
+			Purpose: "evicts pods that do not tolerate a NoExecute taint of their node",
+			Reads:   []string{"nodes", "pods"}, Writes: []string{"delete pods", "patch pods/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return tainteviction.New(env.Informers, env.Client, env.Recorder("taint-eviction-controller"), clock.RealClock{}), nil
 			},
 		},
 		{
 			Name: "endpointslice-controller", Aliases: []string{"endpointslice"},
-			Reads: []string{"services", "pods", "nodes", "endpointslices.discovery.k8s.io"}, Writes: []string{"create,update,delete endpointslices.discovery.k8s.io", events},
+			Purpose: "keeps the EndpointSlices of Services with a selector",
+			Reads:   []string{"services", "pods", "nodes", "endpointslices.discovery.k8s.io"}, Writes: []string{"create,update,delete endpointslices.discovery.k8s.io", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.EndpointSliceController
 				return slices.New(env.Informers, env.Client, env.Recorder("endpoint-slice-controller"), c.MaxEndpointsPerSlice, c.EndpointUpdatesBatchPeriod.Duration, int(c.ConcurrentServiceEndpointSyncs)), nil

@@ -26,14 +26,16 @@ func identity() []Row {
 	return []Row{
 		{
 			Name: "serviceaccount-controller", Aliases: []string{"serviceaccount"}, ServiceAccount: "service-account-controller",
-			Reads: []string{"namespaces", "serviceaccounts"}, Writes: []string{"create serviceaccounts"},
+			Purpose: "makes the service account default of each namespace",
+			Reads:   []string{"namespaces", "serviceaccounts"}, Writes: []string{"create serviceaccounts"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return accounts.NewAccounts(env.Informers, env.Client), nil
 			},
 		},
 		{
 			Name: "root-ca-certificate-publisher-controller", Aliases: []string{"root-ca-cert-publisher"}, ServiceAccount: "root-ca-cert-publisher",
-			Reads: []string{"namespaces", "configmaps"}, Writes: []string{"create,update configmaps"},
+			Purpose: "publishes the cluster's certificate authority in each namespace",
+			Reads:   []string{"namespaces", "configmaps"}, Writes: []string{"create,update configmaps"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				file := env.Config.SAController.RootCAFile
 				if file == "" {
@@ -51,38 +53,44 @@ func identity() []Row {
 		{
 			// The daemon's own role has what this needs, and no other controller's account is to get it.
 			Name: "serviceaccount-token-controller", Aliases: []string{"serviceaccount-token"}, AsDaemon: true,
-			Reads: []string{"secrets", "serviceaccounts"}, Writes: []string{"update,delete secrets", "update serviceaccounts"},
+			Purpose: "signs the tokens in Secrets and deletes those of accounts that are gone",
+			Reads:   []string{"secrets", "serviceaccounts"}, Writes: []string{"update,delete secrets", "update serviceaccounts"},
 			New: newSecretTokens,
 		},
 		{
 			Name: "legacy-serviceaccount-token-cleaner-controller", Aliases: []string{"legacy-service-account-token-cleaner"}, ServiceAccount: "legacy-service-account-token-cleaner",
-			Reads: []string{"secrets", "serviceaccounts", "pods", "configmaps"}, Writes: []string{"patch,delete secrets"},
+			Purpose: "marks and deletes tokens in Secrets that nobody uses",
+			Reads:   []string{"secrets", "serviceaccounts", "pods", "configmaps"}, Writes: []string{"patch,delete secrets"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return accounts.NewLegacyCleaner(accounts.LegacyCleaner{Informers: env.Informers, Reader: env.Reader, Client: env.Client, Period: env.Config.LegacySATokenCleaner.CleanUpPeriod.Duration}), nil
 			},
 		},
 		{
 			Name: "certificatesigningrequest-approving-controller", Aliases: []string{"csrapproving"}, ServiceAccount: "certificate-controller",
-			Reads: []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/approval", "create subjectaccessreviews.authorization.k8s.io", events},
+			Purpose: "approves the requests of kubelets for client certificates",
+			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/approval", "create subjectaccessreviews.authorization.k8s.io", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return csr.NewApprover(env.Informers.Certificates().V1().CertificateSigningRequests(), env.Client), nil
 			},
 		},
 		{
 			Name: "certificatesigningrequest-signing-controller", Aliases: []string{"csrsigning"}, ServiceAccount: "certificate-controller",
-			Reads: []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/status", events},
+			Purpose: "signs approved requests of the built-in signers",
+			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/status", events},
 			New: newSigners,
 		},
 		{
 			Name: "certificatesigningrequest-cleaner-controller", Aliases: []string{"csrcleaner"}, ServiceAccount: "certificate-controller",
-			Reads: []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"delete certificatesigningrequests.certificates.k8s.io"},
+			Purpose: "deletes requests that are done, denied or forgotten",
+			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"delete certificatesigningrequests.certificates.k8s.io"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return csr.NewCleaner(env.Informers.Certificates().V1().CertificateSigningRequests(), env.Client), nil
 			},
 		},
 		{
 			Name: "bootstrap-signer-controller", Aliases: []string{"bootstrapsigner"}, ServiceAccount: "bootstrap-signer", OffByDefault: true,
-			Reads: []string{"secrets", "configmaps"}, Writes: []string{"update configmaps"},
+			Purpose: "signs the ConfigMap cluster-info with each bootstrap token",
+			Reads:   []string{"secrets", "configmaps"}, Writes: []string{"update configmaps"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				tokens := bootstrapTokens(env)
 				info := coreinformers.NewFilteredConfigMapInformer(env.Reader, metav1.NamespacePublic, 0, nil, app.Narrow(bootstraptokens.ClusterInfoFields))
@@ -91,7 +99,8 @@ func identity() []Row {
 		},
 		{
 			Name: "token-cleaner-controller", Aliases: []string{"tokencleaner"}, ServiceAccount: "token-cleaner", OffByDefault: true,
-			Reads: []string{"secrets"}, Writes: []string{"delete secrets"},
+			Purpose: "deletes bootstrap tokens that have expired",
+			Reads:   []string{"secrets"}, Writes: []string{"delete secrets"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				tokens := bootstrapTokens(env)
 				return app.WithInformers(bootstraptokens.NewCleaner(tokens, env.Client), tokens), nil

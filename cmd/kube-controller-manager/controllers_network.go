@@ -18,23 +18,26 @@ func network() []Row {
 	return []Row{
 		{
 			Name: "ttl-controller", Aliases: []string{"ttl"},
-			Reads: []string{"nodes"}, Writes: []string{"patch nodes"},
+			Purpose: "tells kubelets how long to keep Secrets and ConfigMaps, by the size of the cluster",
+			Reads:   []string{"nodes"}, Writes: []string{"patch nodes"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return nodettl.New(env.Informers.Core().V1().Nodes(), env.Client), nil
 			},
 		},
 		{
 			Name: "service-cidr-controller", ServiceAccount: "service-cidrs-controller",
-			Reads:  []string{"servicecidrs.networking.k8s.io", "ipaddresses.networking.k8s.io"},
-			Writes: []string{"update servicecidrs.networking.k8s.io", "update servicecidrs.networking.k8s.io/status", events},
+			Purpose: "protects ranges of Service addresses that are in use",
+			Reads:   []string{"servicecidrs.networking.k8s.io", "ipaddresses.networking.k8s.io"},
+			Writes:  []string{"update servicecidrs.networking.k8s.io", "update servicecidrs.networking.k8s.io/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return servicecidr.New(env.Informers, env.Client, env.Recorder("service-cidr-controller"), clock.RealClock{}), nil
 			},
 		},
 		{
 			Name: "endpointslice-mirroring-controller", Aliases: []string{"endpointslicemirroring"}, ServiceAccount: "endpointslicemirroring-controller",
-			Reads:  []string{"services", "endpoints", "endpointslices.discovery.k8s.io"},
-			Writes: []string{"update endpoints/finalizers", "create,update,delete endpointslices.discovery.k8s.io", "create endpointslices.discovery.k8s.io/restricted", events},
+			Purpose: "copies Endpoints that users keep to EndpointSlices",
+			Reads:   []string{"services", "endpoints", "endpointslices.discovery.k8s.io"},
+			Writes:  []string{"update endpoints/finalizers", "create,update,delete endpointslices.discovery.k8s.io", "create endpointslices.discovery.k8s.io/restricted", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.EndpointSliceMirroringController
 				return mirroring.New(env.Informers, env.Client, env.Recorder("endpoint-slice-mirroring-controller"), mirroring.Options{
@@ -43,8 +46,9 @@ func network() []Row {
 			},
 		},
 		{
-			Name:  "validatingadmissionpolicy-status-controller",
-			Reads: []string{"validatingadmissionpolicies.admissionregistration.k8s.io"}, Writes: []string{"update validatingadmissionpolicies.admissionregistration.k8s.io/status"},
+			Name:    "validatingadmissionpolicy-status-controller",
+			Purpose: "checks the expressions of policies against schemas",
+			Reads:   []string{"validatingadmissionpolicies.admissionregistration.k8s.io"}, Writes: []string{"update validatingadmissionpolicies.admissionregistration.k8s.io/status"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				checker := &validating.TypeChecker{SchemaResolver: &resolver.ClientDiscoveryResolver{Discovery: env.Discovery}, RestMapper: env.Mapper}
 				return policystatus.New(env.Informers.Admissionregistration().V1().ValidatingAdmissionPolicies(), env.Client, checker, policystatus.Options{

@@ -17,8 +17,9 @@ func storage() []Row {
 	return []Row{
 		{
 			Name: "persistentvolume-binder-controller", Aliases: []string{"persistentvolume-binder"}, ServiceAccount: "persistent-volume-binder",
-			Reads:  []string{"persistentvolumes", "persistentvolumeclaims", "storageclasses.storage.k8s.io", "pods"},
-			Writes: []string{"update,delete persistentvolumes", "update persistentvolumes/status", "update persistentvolumeclaims", "update persistentvolumeclaims/status", events},
+			Purpose: "binds claims to volumes, releases and reclaims volumes",
+			Reads:   []string{"persistentvolumes", "persistentvolumeclaims", "storageclasses.storage.k8s.io", "pods"},
+			Writes:  []string{"update,delete persistentvolumes", "update persistentvolumes/status", "update persistentvolumeclaims", "update persistentvolumeclaims/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.PersistentVolumeBinderController
 				return volumebinder.New(env.Informers, env.Client, env.Recorder("persistentvolume-controller"), volumebinder.Options{
@@ -28,36 +29,41 @@ func storage() []Row {
 		},
 		{
 			Name: "persistentvolumeclaim-protection-controller", Aliases: []string{"pvc-protection"}, ServiceAccount: "pvc-protection-controller",
-			Reads: []string{"persistentvolumeclaims", "pods"}, Writes: []string{"update persistentvolumeclaims"},
+			Purpose: "keeps claims that pods use from going",
+			Reads:   []string{"persistentvolumeclaims", "pods"}, Writes: []string{"update persistentvolumeclaims"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return protection.NewClaims(env.Informers, env.Client, protection.Options{Workers: 4})
 			},
 		},
 		{
 			Name: "persistentvolume-protection-controller", Aliases: []string{"pv-protection"}, ServiceAccount: "pv-protection-controller",
-			Reads: []string{"persistentvolumes"}, Writes: []string{"update persistentvolumes"},
+			Purpose: "keeps bound volumes from going",
+			Reads:   []string{"persistentvolumes"}, Writes: []string{"update persistentvolumes"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return protection.NewVolumes(env.Informers, env.Client, protection.Options{Workers: 4}), nil
 			},
 		},
 		{
-			Name:  "volumeattributesclass-protection-controller",
-			Reads: []string{"volumeattributesclasses.storage.k8s.io", "persistentvolumeclaims", "persistentvolumes"}, Writes: []string{"update volumeattributesclasses.storage.k8s.io"},
+			Name:    "volumeattributesclass-protection-controller",
+			Purpose: "keeps classes that volumes use from going",
+			Reads:   []string{"volumeattributesclasses.storage.k8s.io", "persistentvolumeclaims", "persistentvolumes"}, Writes: []string{"update volumeattributesclasses.storage.k8s.io"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return protection.NewAttributesClasses(env.Informers, env.Client, protection.Options{})
 			},
 		},
 		{
 			Name: "ephemeral-volume-controller", Aliases: []string{"ephemeral-volume"},
-			Reads: []string{"pods", "persistentvolumeclaims"}, Writes: []string{"create persistentvolumeclaims", "update pods/finalizers", events},
+			Purpose: "makes the claims of generic ephemeral volumes",
+			Reads:   []string{"pods", "persistentvolumeclaims"}, Writes: []string{"create persistentvolumeclaims", "update pods/finalizers", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return ephemeralvolume.New(env.Informers, env.Client, env.Recorder("ephemeral_volume"), ephemeralvolume.Options{Workers: int(env.Config.EphemeralVolumeController.ConcurrentEphemeralVolumeSyncs)})
 			},
 		},
 		{
 			Name: "persistentvolume-attach-detach-controller", Aliases: []string{"attachdetach"}, ServiceAccount: "attachdetach-controller",
-			Reads:  []string{"nodes", "pods", "persistentvolumes", "persistentvolumeclaims", "volumeattachments.storage.k8s.io", "csidrivers.storage.k8s.io"},
-			Writes: []string{"patch nodes/status", "create,delete volumeattachments.storage.k8s.io", events},
+			Purpose: "attaches and detaches volumes of CSI drivers",
+			Reads:   []string{"nodes", "pods", "persistentvolumes", "persistentvolumeclaims", "volumeattachments.storage.k8s.io", "csidrivers.storage.k8s.io"},
+			Writes:  []string{"patch nodes/status", "create,delete volumeattachments.storage.k8s.io", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.AttachDetachController
 				o := attachdetach.Options{ForceDetach: !c.DisableForceDetachOnTimeout}
@@ -69,7 +75,8 @@ func storage() []Row {
 		},
 		{
 			Name: "persistentvolume-expander-controller", Aliases: []string{"persistentvolume-expander"}, ServiceAccount: "expand-controller",
-			Reads: []string{"persistentvolumeclaims", "persistentvolumes"}, Writes: []string{events},
+			Purpose: "tells on a growing claim that its driver's resizer is waited for",
+			Reads:   []string{"persistentvolumeclaims", "persistentvolumes"}, Writes: []string{events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				core := env.Informers.Core().V1()
 				return volumeexpand.New(core.PersistentVolumeClaims(), core.PersistentVolumes(), env.Recorder("volume_expand")), nil
@@ -77,16 +84,18 @@ func storage() []Row {
 		},
 		{
 			Name: "resourceclaim-controller", Aliases: []string{"resource-claim-controller"}, ServiceAccount: "resource-claim-controller",
-			Reads:  []string{"pods", "resourceclaims.resource.k8s.io", "resourceclaimtemplates.resource.k8s.io"},
-			Writes: []string{"create,update,delete resourceclaims.resource.k8s.io", "update resourceclaims.resource.k8s.io/status", "update pods/finalizers", "patch pods/status", events},
+			Purpose: "makes the claims of pods' templates and gives back what nobody uses",
+			Reads:   []string{"pods", "resourceclaims.resource.k8s.io", "resourceclaimtemplates.resource.k8s.io"},
+			Writes:  []string{"create,update,delete resourceclaims.resource.k8s.io", "update resourceclaims.resource.k8s.io/status", "update pods/finalizers", "patch pods/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return resourceclaim.New(env.Informers, env.Client, env.Recorder("resource_claim"), resourceclaim.Options{Workers: int(env.Config.ResourceClaimController.ConcurrentSyncs)})
 			},
 		},
 		{
-			Name:   "device-taint-eviction-controller",
-			Reads:  []string{"pods", "resourceclaims.resource.k8s.io", "resourceslices.resource.k8s.io", "devicetaintrules.resource.k8s.io"},
-			Writes: []string{"delete pods", "patch pods/status", "update devicetaintrules.resource.k8s.io/status", events},
+			Name:    "device-taint-eviction-controller",
+			Purpose: "evicts pods whose devices are tainted NoExecute",
+			Reads:   []string{"pods", "resourceclaims.resource.k8s.io", "resourceslices.resource.k8s.io", "devicetaintrules.resource.k8s.io"},
+			Writes:  []string{"delete pods", "patch pods/status", "update devicetaintrules.resource.k8s.io/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return devicetaint.New(env.Informers, env.Client, env.Recorder("device-taint-eviction"), devicetaint.Options{Workers: int(env.Config.DeviceTaintEvictionController.ConcurrentSyncs)})
 			},

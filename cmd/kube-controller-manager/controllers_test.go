@@ -18,8 +18,8 @@ func TestTheTableIsSound(t *testing.T) {
 		if _, err := row.Rules(); err != nil {
 			t.Error(err)
 		}
-		if row.New == nil {
-			t.Errorf("%s has no constructor", row.Name)
+		if row.New == nil || row.Purpose == "" {
+			t.Errorf("%s has no constructor or no purpose", row.Name)
 		}
 	}
 	if _, err := app.Select(controllers(), []string{"*"}); err != nil {

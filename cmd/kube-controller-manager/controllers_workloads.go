@@ -32,8 +32,9 @@ func workloads() []Row {
 	return []Row{
 		{
 			Name: "deployment-controller", Aliases: []string{"deployment"},
-			Reads:  []string{"deployments.apps", "replicasets.apps", "pods"},
-			Writes: []string{"update deployments.apps/status", "create,update,patch,delete replicasets.apps", events},
+			Purpose: "rolls templates out and back over ReplicaSets",
+			Reads:   []string{"deployments.apps", "replicasets.apps", "pods"},
+			Writes:  []string{"update deployments.apps/status", "create,update,patch,delete replicasets.apps", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				apps := env.Informers.Apps().V1()
 				return deployment.New(apps.Deployments(), apps.ReplicaSets(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("deployment-controller"),
@@ -42,8 +43,9 @@ func workloads() []Row {
 		},
 		{
 			Name: "replicaset-controller", Aliases: []string{"replicaset"},
-			Reads:  []string{"replicasets.apps", "pods"},
-			Writes: []string{"update replicasets.apps/status", "create,patch,delete pods", events},
+			Purpose: "keeps the number of pods that a ReplicaSet asks for",
+			Reads:   []string{"replicasets.apps", "pods"},
+			Writes:  []string{"update replicasets.apps/status", "create,patch,delete pods", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return replicaset.New(env.Informers.Apps().V1().ReplicaSets(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("replicaset-controller"),
 					replicas.Options{Workers: int(env.Config.ReplicaSetController.ConcurrentRSSyncs)})
@@ -51,8 +53,9 @@ func workloads() []Row {
 		},
 		{
 			Name: "replicationcontroller-controller", Aliases: []string{"replicationcontroller"}, ServiceAccount: "replication-controller",
-			Reads:  []string{"replicationcontrollers", "pods"},
-			Writes: []string{"update replicationcontrollers/status", "create,patch,delete pods", events},
+			Purpose: "keeps the number of pods that a ReplicationController asks for",
+			Reads:   []string{"replicationcontrollers", "pods"},
+			Writes:  []string{"update replicationcontrollers/status", "create,patch,delete pods", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				core := env.Informers.Core().V1()
 				return replicationcontroller.New(core.ReplicationControllers(), core.Pods(), env.Client, env.Recorder("replication-controller"),
@@ -61,7 +64,8 @@ func workloads() []Row {
 		},
 		{
 			Name: "statefulset-controller", Aliases: []string{"statefulset"},
-			Reads: []string{"statefulsets.apps", "pods", "persistentvolumeclaims", "controllerrevisions.apps"},
+			Purpose: "keeps pods with stable names and volumes, one after the other",
+			Reads:   []string{"statefulsets.apps", "pods", "persistentvolumeclaims", "controllerrevisions.apps"},
 			Writes: []string{
 				"update statefulsets.apps/status", "update statefulsets.apps/finalizers", "update pods/finalizers", "create,update,patch,delete pods",
 				"create,update persistentvolumeclaims", "create,update,patch,delete controllerrevisions.apps", events,
@@ -74,8 +78,9 @@ func workloads() []Row {
 		},
 		{
 			Name: "daemonset-controller", Aliases: []string{"daemonset"}, ServiceAccount: "daemon-set-controller",
-			Reads:  []string{"daemonsets.apps", "pods", "nodes", "controllerrevisions.apps"},
-			Writes: []string{"update daemonsets.apps/status", "create,patch,delete pods", "create,update,patch,delete controllerrevisions.apps", events},
+			Purpose: "keeps a pod on each node that matches",
+			Reads:   []string{"daemonsets.apps", "pods", "nodes", "controllerrevisions.apps"},
+			Writes:  []string{"update daemonsets.apps/status", "create,patch,delete pods", "create,update,patch,delete controllerrevisions.apps", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				apps, core := env.Informers.Apps().V1(), env.Informers.Core().V1()
 				return daemonset.New(apps.DaemonSets(), core.Pods(), core.Nodes(), apps.ControllerRevisions(), env.Client, env.Recorder("daemonset-controller"),
@@ -84,8 +89,9 @@ func workloads() []Row {
 		},
 		{
 			Name: "job-controller", Aliases: []string{"job"},
-			Reads:  []string{"jobs.batch", "pods"},
-			Writes: []string{"update jobs.batch/status", "update jobs.batch/finalizers", "create,patch,delete pods", events},
+			Purpose: "runs pods to completion",
+			Reads:   []string{"jobs.batch", "pods"},
+			Writes:  []string{"update jobs.batch/status", "update jobs.batch/finalizers", "create,patch,delete pods", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return job.New(env.Informers.Batch().V1().Jobs(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("job-controller"),
 					job.Options{Workers: int(env.Config.JobController.ConcurrentJobSyncs)})
@@ -93,8 +99,9 @@ func workloads() []Row {
 		},
 		{
 			Name: "cronjob-controller", Aliases: []string{"cronjob"},
-			Reads:  []string{"cronjobs.batch", "jobs.batch"},
-			Writes: []string{"update cronjobs.batch/status", "update cronjobs.batch/finalizers", "create,delete jobs.batch", events},
+			Purpose: "starts Jobs by the clock",
+			Reads:   []string{"cronjobs.batch", "jobs.batch"},
+			Writes:  []string{"update cronjobs.batch/status", "update cronjobs.batch/finalizers", "create,delete jobs.batch", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				batch := env.Informers.Batch().V1()
 				return cronjob.New(batch.CronJobs(), batch.Jobs(), env.Client, env.Recorder("cronjob-controller"),
@@ -103,8 +110,9 @@ func workloads() []Row {
 		},
 		{
 			Name: "ttl-after-finished-controller", Aliases: []string{"ttl-after-finished"},
-			Reads:  []string{"jobs.batch"},
-			Writes: []string{"delete jobs.batch"},
+			Purpose: "deletes finished Jobs after their time",
+			Reads:   []string{"jobs.batch"},
+			Writes:  []string{"delete jobs.batch"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return ttlafterfinished.New(env.Informers.Batch().V1().Jobs(), env.Client,
 					ttlafterfinished.Options{Workers: int(env.Config.TTLAfterFinishedController.ConcurrentTTLSyncs)}), nil
@@ -112,6 +120,7 @@ func workloads() []Row {
 		},
 		{
 			Name: "disruption-controller", Aliases: []string{"disruption"},
+			Purpose: "says how many pods of a budget may be evicted now",
 			Reads: []string{
 				"poddisruptionbudgets.policy", "pods", "deployments.apps", "replicasets.apps", "statefulsets.apps", "replicationcontrollers",
 			},
@@ -120,7 +129,8 @@ func workloads() []Row {
 		},
 		{
 			Name: "horizontal-pod-autoscaler-controller", Aliases: []string{"horizontalpodautoscaling"}, ServiceAccount: "horizontal-pod-autoscaler",
-			Reads: []string{"horizontalpodautoscalers.autoscaling", "pods"},
+			Purpose: "sizes workloads by metrics",
+			Reads:   []string{"horizontalpodautoscalers.autoscaling", "pods"},
 			Writes: []string{
 				"update horizontalpodautoscalers.autoscaling/status", "get,update *.*/scale", "list pods.metrics.k8s.io",
 				"get,list *.custom.metrics.k8s.io", "get,list *.external.metrics.k8s.io", events,

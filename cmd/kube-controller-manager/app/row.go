@@ -25,6 +25,8 @@ type Row struct {
 	// Name selects the controller in --controllers; Aliases are its older names.
 	Name    string
 	Aliases []string
+	// Purpose says in a few words what the controller does: "keeps a pod on each node that matches".
+	Purpose string
 	// ServiceAccount in kube-system whose credentials the controller uses with --use-service-account-credentials; Name when
 	// empty. RBAC for it is system:controller:<ServiceAccount>.
 	ServiceAccount string

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/controllers.md anew")
+
+const page = "../../docs/controllers.md"
+
+// TestThePageIsThatOfTheTable keeps docs/controllers.md, which `go test . -update` writes, true.
+func TestThePageIsThatOfTheTable(t *testing.T) {
+	want := pageOf(controllers())
+	if *update {
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(page); err != nil || string(got) != want {
+		t.Errorf("docs/controllers.md is not that of the table (%v): run `go test . -update` in cmd/kube-controller-manager", err)
+	}
+}
+
+func pageOf(rows []Row) string {
+	var b strings.Builder
+	b.WriteString("# Controllers\n\nWhat [kube-controller-manager](kube-controller-manager.md) runs, from its table (`controllers()`; TestThePageIsThatOfTheTable keeps this page\n" +
+		"true). Each writes as the service account of kube-system named here, with `--use-service-account-credentials`; reads go through the\ndaemon's shared caches.\n\n" +
+		"| controller | what it does | reads | writes | service account |\n| --- | --- | --- | --- | --- |\n")
+	for _, r := range rows {
+		name := "**" + r.Name + "**"
+		if len(r.Aliases) > 0 {
+			name += ", also " + strings.Join(r.Aliases, ", ")
+		}
+		if r.OffByDefault {
+			name += " (off unless `--controllers` names it)"
+		}
+		account := r.Account()
+		if r.AsDaemon {
+			account = "the daemon's own"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, r.Purpose, code(r.Reads), code(r.Writes), account)
+	}
+	return b.String()
+}
+
+func code(list []string) string { return "`" + strings.Join(list, "`, `") + "`" }

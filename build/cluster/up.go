@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,6 +70,9 @@ func (c Config) Up(ctx context.Context, out io.Writer) error {
 		}
 	}
 	if err := p.step("nodes ready", c.nodeLog("NODE", "kubelet"), func() error { return c.awaitNodes(ctx) }); err != nil {
+		return err
+	}
+	if err := p.step("proxy and pod network on every node", c.nodeLog("NODE", "kubelet"), func() error { return c.awaitNodeAddons(ctx) }); err != nil {
 		return err
 	}
 	if err := p.step("cluster DNS answers", c.nodeLog("NODE", "kubelet"), func() error { return c.awaitDNS(ctx) }); err != nil {
@@ -319,6 +323,26 @@ func (c Config) awaitNodes(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// awaitNodeAddons waits until what serves Services and pods' addresses is ready on every node.
+func (c Config) awaitNodeAddons(ctx context.Context) error {
+	err := eventually(ctx, c.Wait, "kube-proxy and podnet are ready on every node", func(ctx context.Context) error {
+		for _, name := range []string{"kube-proxy", "podnet"} {
+			ready, err := c.kubectl(ctx, "get", "daemonset", name, "--namespace=kube-system", "--output=jsonpath={.status.numberReady}")
+			if err != nil {
+				return err
+			}
+			if n, _ := strconv.Atoi(ready); n < len(c.NodeList()) {
+				return fmt.Errorf("%s is ready on %d of %d nodes", name, n, len(c.NodeList()))
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w%s", err, c.waitingPods(ctx))
 }
 
 // awaitDNS waits until the cluster's DNS Service answers for the API's own name, as a pod would ask it.

@@ -27,7 +27,7 @@ func identity() []Row {
 		{
 			Name: "serviceaccount-controller", Aliases: []string{"serviceaccount"}, ServiceAccount: "service-account-controller",
 			Purpose: "makes the service account default of each namespace",
-			Reads:   []string{"namespaces", "serviceaccounts"}, Writes: []string{"create serviceaccounts"},
+			Cached:  []string{"namespaces", "serviceaccounts"}, Writes: []string{"create serviceaccounts"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return accounts.NewAccounts(env.Informers, env.Client), nil
 			},
@@ -35,7 +35,7 @@ func identity() []Row {
 		{
 			Name: "root-ca-certificate-publisher-controller", Aliases: []string{"root-ca-cert-publisher"}, ServiceAccount: "root-ca-cert-publisher",
 			Purpose: "publishes the cluster's certificate authority in each namespace",
-			Reads:   []string{"namespaces", "configmaps"}, Writes: []string{"create,update configmaps"},
+			Cached:  []string{"namespaces", "configmaps"}, Writes: []string{"create,update configmaps"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				file := env.Config.SAController.RootCAFile
 				if file == "" {
@@ -60,7 +60,7 @@ func identity() []Row {
 		{
 			Name: "legacy-serviceaccount-token-cleaner-controller", Aliases: []string{"legacy-service-account-token-cleaner"}, ServiceAccount: "legacy-service-account-token-cleaner",
 			Purpose: "marks and deletes tokens in Secrets that nobody uses",
-			Reads:   []string{"secrets", "serviceaccounts", "pods", "configmaps"}, Writes: []string{"patch,delete secrets"},
+			Cached:  []string{"secrets", "serviceaccounts", "pods"}, Writes: []string{"patch,delete secrets", "get configmaps " + tokens.TrackingConfigMap},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return accounts.NewLegacyCleaner(accounts.LegacyCleaner{Informers: env.Informers, Reader: env.Reader, Client: env.Client, Period: env.Config.LegacySATokenCleaner.CleanUpPeriod.Duration}), nil
 			},
@@ -68,7 +68,7 @@ func identity() []Row {
 		{
 			Name: "certificatesigningrequest-approving-controller", Aliases: []string{"csrapproving"}, ServiceAccount: "certificate-controller",
 			Purpose: "approves the requests of kubelets for client certificates",
-			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/approval", "create subjectaccessreviews.authorization.k8s.io", events},
+			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/approval", "approve signers.certificates.k8s.io kubernetes.io/kube-apiserver-client-kubelet", "create subjectaccessreviews.authorization.k8s.io", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return csr.NewApprover(env.Informers.Certificates().V1().CertificateSigningRequests(), env.Client), nil
 			},
@@ -76,7 +76,10 @@ func identity() []Row {
 		{
 			Name: "certificatesigningrequest-signing-controller", Aliases: []string{"csrsigning"}, ServiceAccount: "certificate-controller",
 			Purpose: "signs approved requests of the built-in signers",
-			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/status", events},
+			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{
+				"update certificatesigningrequests.certificates.k8s.io/status", events,
+				"sign signers.certificates.k8s.io kubernetes.io/legacy-unknown,kubernetes.io/kubelet-serving,kubernetes.io/kube-apiserver-client-kubelet,kubernetes.io/kube-apiserver-client",
+			},
 			New: newSigners,
 		},
 		{
@@ -90,7 +93,7 @@ func identity() []Row {
 		{
 			Name: "bootstrap-signer-controller", Aliases: []string{"bootstrapsigner"}, ServiceAccount: "bootstrap-signer", OffByDefault: true,
 			Purpose: "signs the ConfigMap cluster-info with each bootstrap token",
-			Reads:   []string{"secrets", "configmaps"}, Writes: []string{"update configmaps"},
+			Cached:  []string{"secrets", "configmaps"}, Writes: []string{"get,list,watch secrets in kube-system", "get,list,watch configmaps in kube-public", "update configmaps cluster-info in kube-public"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				tokens := bootstrapTokens(env)
 				info := coreinformers.NewFilteredConfigMapInformer(env.Reader, metav1.NamespacePublic, 0, nil, app.Narrow(bootstraptokens.ClusterInfoFields))
@@ -100,7 +103,7 @@ func identity() []Row {
 		{
 			Name: "token-cleaner-controller", Aliases: []string{"tokencleaner"}, ServiceAccount: "token-cleaner", OffByDefault: true,
 			Purpose: "deletes bootstrap tokens that have expired",
-			Reads:   []string{"secrets"}, Writes: []string{"delete secrets"},
+			Cached:  []string{"secrets"}, Writes: []string{"get,list,watch,delete secrets in kube-system"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				tokens := bootstrapTokens(env)
 				return app.WithInformers(bootstraptokens.NewCleaner(tokens, env.Client), tokens), nil

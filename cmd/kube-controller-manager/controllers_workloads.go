@@ -24,7 +24,8 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/controllers/ttlafterfinished"
 )
 
-// events is the permission that every controller with an event recorder needs.
+// events is the permission that every controller with an event recorder needs. That to update the finalizers of an owner is for
+// OwnerReferencesPermissionEnforcement: a dependent blocks the deletion of its owner.
 const events = "create,patch,update events"
 
 // workloads are the controllers of running things: sets of pods, jobs and what scales or protects them.
@@ -34,7 +35,7 @@ func workloads() []Row {
 			Name: "deployment-controller", Aliases: []string{"deployment"},
 			Purpose: "rolls templates out and back over ReplicaSets",
 			Reads:   []string{"deployments.apps", "replicasets.apps", "pods"},
-			Writes:  []string{"update deployments.apps/status", "create,update,patch,delete replicasets.apps", events},
+			Writes:  []string{"update deployments.apps/status", "update deployments.apps/finalizers", "create,update,patch,delete replicasets.apps", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				apps := env.Informers.Apps().V1()
 				return deployment.New(apps.Deployments(), apps.ReplicaSets(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("deployment-controller"),
@@ -45,7 +46,7 @@ func workloads() []Row {
 			Name: "replicaset-controller", Aliases: []string{"replicaset"},
 			Purpose: "keeps the number of pods that a ReplicaSet asks for",
 			Reads:   []string{"replicasets.apps", "pods"},
-			Writes:  []string{"update replicasets.apps/status", "create,patch,delete pods", events},
+			Writes:  []string{"update replicasets.apps/status", "update replicasets.apps/finalizers", "create,patch,delete pods", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return replicaset.New(env.Informers.Apps().V1().ReplicaSets(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("replicaset-controller"),
 					replicas.Options{Workers: int(env.Config.ReplicaSetController.ConcurrentRSSyncs)})
@@ -55,7 +56,7 @@ func workloads() []Row {
 			Name: "replicationcontroller-controller", Aliases: []string{"replicationcontroller"}, ServiceAccount: "replication-controller",
 			Purpose: "keeps the number of pods that a ReplicationController asks for",
 			Reads:   []string{"replicationcontrollers", "pods"},
-			Writes:  []string{"update replicationcontrollers/status", "create,patch,delete pods", events},
+			Writes:  []string{"update replicationcontrollers/status", "update replicationcontrollers/finalizers", "create,patch,delete pods", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				core := env.Informers.Core().V1()
 				return replicationcontroller.New(core.ReplicationControllers(), core.Pods(), env.Client, env.Recorder("replication-controller"),
@@ -80,7 +81,7 @@ func workloads() []Row {
 			Name: "daemonset-controller", Aliases: []string{"daemonset"}, ServiceAccount: "daemon-set-controller",
 			Purpose: "keeps a pod on each node that matches",
 			Reads:   []string{"daemonsets.apps", "pods", "nodes", "controllerrevisions.apps"},
-			Writes:  []string{"update daemonsets.apps/status", "create,patch,delete pods", "create,update,patch,delete controllerrevisions.apps", events},
+			Writes:  []string{"update daemonsets.apps/status", "update daemonsets.apps/finalizers", "create,patch,delete pods", "create,update,patch,delete controllerrevisions.apps", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				apps, core := env.Informers.Apps().V1(), env.Informers.Core().V1()
 				return daemonset.New(apps.DaemonSets(), core.Pods(), core.Nodes(), apps.ControllerRevisions(), env.Client, env.Recorder("daemonset-controller"),

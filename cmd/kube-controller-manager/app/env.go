@@ -43,7 +43,8 @@ type shared struct {
 	broadcasters []record.EventBroadcaster
 }
 
-func newShared(_ context.Context, c *Config, client *rest.Config) (*shared, error) {
+// newShared makes it from the daemon's credentials, and a configuration without any for those of the service accounts.
+func newShared(c *Config, client, anonymous *rest.Config) (*shared, error) {
 	s := &shared{config: c, started: make(chan struct{})}
 	simple := clientbuilder.SimpleControllerClientBuilder{ClientConfig: client}
 	s.own, s.credentials = simple, simple
@@ -52,7 +53,7 @@ func newShared(_ context.Context, c *Config, client *rest.Config) (*shared, erro
 		if err != nil {
 			return nil, err
 		}
-		s.credentials = clientbuilder.NewDynamicClientBuilder(rest.AnonymousClientConfig(client), own.CoreV1(), "kube-system")
+		s.credentials = clientbuilder.NewDynamicClientBuilder(anonymous, own.CoreV1(), "kube-system")
 	}
 	informerClient, err := simple.Client("shared-informers")
 	if err != nil {

@@ -53,7 +53,10 @@ func Run(ctx context.Context, c *Config, table []Row, flags *cliflag.NamedFlagSe
 		return err
 	}
 	electing := rest.AddUserAgent(rest.CopyConfig(client), "leader-election")
-	err = election.LeaderElect(ctx, electing, func(ctx context.Context) error { return lead(ctx, c, client, rows) })
+	election.Guard(client)
+	anonymous := rest.AnonymousClientConfig(client)
+	election.Guard(anonymous)
+	err = election.LeaderElect(ctx, electing, func(ctx context.Context) error { return lead(ctx, c, client, anonymous, rows) })
 	if ctx.Err() != nil {
 		<-served
 	}
@@ -64,11 +67,11 @@ func Run(ctx context.Context, c *Config, table []Row, flags *cliflag.NamedFlagSe
 const stopTimeout = 10 * time.Second
 
 // lead runs the controllers of this leader until ctx ends.
-func lead(ctx context.Context, c *Config, client *rest.Config, rows []Row) error {
+func lead(ctx context.Context, c *Config, client, anonymous *rest.Config, rows []Row) error {
 	if err := awaitServer(ctx, client); err != nil {
 		return nil // ctx ended
 	}
-	env, err := newShared(ctx, c, client)
+	env, err := newShared(c, client, anonymous)
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (c serverClock) RoundTrip(r *http.Request) (*http.Response, error) {
 func (c serverClock) WrappedRoundTripper() http.RoundTripper { return c.next }
 
 // Guard makes every write of the clients of c one that this process sends as the leader alone; see ErrNotLeading. Reads
-// are free. A copy that rest.AnonymousClientConfig makes is not guarded.
+// are free. A copy that rest.AnonymousClientConfig makes is not guarded unless it takes c.WrapTransport over.
 func (e *Election) Guard(c *rest.Config) {
 	c.Wrap(func(next http.RoundTripper) http.RoundTripper { return guarded{e.fence, next} })
 }

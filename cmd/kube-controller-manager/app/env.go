@@ -43,8 +43,7 @@ type shared struct {
 	broadcasters []record.EventBroadcaster
 }
 
-// newShared makes it from the daemon's credentials, and a configuration without any for those of the service accounts.
-func newShared(c *Config, client, anonymous *rest.Config) (*shared, error) {
+func newShared(c *Config, client *rest.Config) (*shared, error) {
 	s := &shared{config: c, started: make(chan struct{})}
 	simple := clientbuilder.SimpleControllerClientBuilder{ClientConfig: client}
 	s.own, s.credentials = simple, simple
@@ -53,6 +52,8 @@ func newShared(c *Config, client, anonymous *rest.Config) (*shared, error) {
 		if err != nil {
 			return nil, err
 		}
+		anonymous := rest.AnonymousClientConfig(client)
+		anonymous.WrapTransport = client.WrapTransport // the guard of the election
 		s.credentials = clientbuilder.NewDynamicClientBuilder(anonymous, own.CoreV1(), "kube-system")
 	}
 	informerClient, err := simple.Client("shared-informers")

@@ -54,9 +54,7 @@ func Run(ctx context.Context, c *Config, table []Row, flags *cliflag.NamedFlagSe
 	}
 	electing := rest.AddUserAgent(rest.CopyConfig(client), "leader-election")
 	election.Guard(client)
-	anonymous := rest.AnonymousClientConfig(client)
-	election.Guard(anonymous)
-	err = election.LeaderElect(ctx, electing, func(ctx context.Context) error { return lead(ctx, c, client, anonymous, rows) })
+	err = election.LeaderElect(ctx, electing, func(ctx context.Context) error { return Lead(ctx, c, client, rows) })
 	if ctx.Err() != nil {
 		<-served
 	}
@@ -66,12 +64,12 @@ func Run(ctx context.Context, c *Config, table []Row, flags *cliflag.NamedFlagSe
 // stopTimeout bounds how long a controller may take for its last writes; the lease is released after it.
 const stopTimeout = 10 * time.Second
 
-// lead runs the controllers of this leader until ctx ends.
-func lead(ctx context.Context, c *Config, client, anonymous *rest.Config, rows []Row) error {
+// Lead runs the controllers of rows over client, as the leader does, until ctx ends.
+func Lead(ctx context.Context, c *Config, client *rest.Config, rows []Row) error {
 	if err := awaitServer(ctx, client); err != nil {
 		return nil // ctx ended
 	}
-	env, err := newShared(c, client, anonymous)
+	env, err := newShared(c, client)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,13 @@ func WatchAPI(ctx context.Context, client kubernetes.Interface, node string, set
 	}))
 	informer := factory.Core().V1().Pods().Informer()
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { set.Update(API, fromAPI(obj.(*v1.Pod))) },
-		UpdateFunc: func(_, obj any) { set.Update(API, fromAPI(obj.(*v1.Pod))) },
+		AddFunc: func(obj any) { set.Update(API, fromAPI(obj.(*v1.Pod))) },
+		UpdateFunc: func(old, obj any) {
+			if before := old.(*v1.Pod); before.UID != obj.(*v1.Pod).UID {
+				set.Remove(API, before) // its end was missed: one of the same name has taken its place meanwhile
+			}
+			set.Update(API, fromAPI(obj.(*v1.Pod)))
+		},
 		DeleteFunc: func(obj any) {
 			if t, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 				obj = t.Obj

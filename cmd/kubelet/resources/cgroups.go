@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/cgroups/manager"
+	"golang.org/x/sys/unix"
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/component-helpers/resource"
@@ -202,7 +204,8 @@ func (c Cgroups) apply(parts []string, r *cgroups.Resources) error {
 	return nil
 }
 
-// Remove removes the pod's cgroup, of whichever class it was.
+// Remove removes the pod's cgroup, of whichever class it was, and ends what is still in it: the pod's containers have
+// ended, so it is what a start that was broken off has left.
 func (c Cgroups) Remove(uid types.UID) error {
 	if !c.Enabled {
 		return nil
@@ -213,7 +216,7 @@ func (c Cgroups) Remove(uid types.UID) error {
 		if err != nil || !m.Exists() {
 			continue
 		}
-		if err := m.Destroy(); err != nil {
+		if err := errors.Join(endAll(m), m.Destroy()); err != nil {
 			errs = append(errs, err.Error())
 		}
 	}
@@ -221,6 +224,16 @@ func (c Cgroups) Remove(uid types.UID) error {
 		return fmt.Errorf("removing the cgroup of pod %s: %s", uid, strings.Join(errs, "; "))
 	}
 	return nil
+}
+
+func endAll(m cgroups.Manager) error {
+	pids, err := m.GetAllPids()
+	for _, pid := range pids {
+		if pid > 0 { // 0: one that this PID namespace does not see
+			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended by itself; one that does not is told by Destroy
+		}
+	}
+	return err
 }
 
 // Pods lists the UIDs that have cgroups: what an earlier kubelet left.

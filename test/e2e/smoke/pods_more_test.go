@@ -376,3 +376,25 @@ spec:
 	}
 	s.eventually("Succeeded", "get", "pod", "listens", "-o", "jsonpath={.status.phase}")
 }
+
+// TestALeftoverProcessKeepsNoPod: a process that a broken-off start left in a pod's cgroup is ended with the pod.
+func TestALeftoverProcessKeepsNoPod(t *testing.T) {
+	s := newSpace(t)
+	s.apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: haunted}
+spec:
+  terminationGracePeriodSeconds: 0
+  nodeSelector: {kubernetes.io/hostname: worker-1}
+  containers: [{name: c, image: IMAGE, command: [sleep, "100000"]}]
+`)
+	s.must("wait", "pod/haunted", "--for=condition=Ready", "--timeout=60s")
+	uid := s.must("get", "pod", "haunted", "-o", "jsonpath={.metadata.uid}")
+	out, err := run(context.Background(), "", "bin/cluster", "shell", "--name="+clusterName(), "--node=worker-1", "--", "sh", "-c",
+		`sleep 100000 >/dev/null 2>&1 & for d in $(find /sys/fs/cgroup -type d -name 'pod`+uid+`'); do mkdir $d/leftover && echo $! >$d/leftover/cgroup.procs; done; cat /proc/$!/cgroup`)
+	if err != nil || !strings.Contains(out, uid+"/leftover") {
+		t.Fatalf("no process was left in the pod's cgroup: %v\n%s", err, out)
+	}
+	s.must("delete", "pod", "haunted", "--timeout=30s")
+}

@@ -1,4 +1,5 @@
-package main
+// Package table is the list of the controllers of kube-controller-manager.
+package table
 
 import (
 	"slices"
@@ -13,7 +14,7 @@ type (
 	Runner = app.Runner
 )
 
-// controllers is the table: every controller of the daemon with what it reads and writes.
-func controllers() []Row {
+// Controllers is the table: every controller of the daemon with what it reads and writes.
+func Controllers() []Row {
 	return slices.Concat(workloads(), cluster(), identity(), storage(), network())
 }

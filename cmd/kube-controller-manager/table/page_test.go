@@ -1,4 +1,4 @@
-package main
+package table
 
 import (
 	"flag"
@@ -11,11 +11,11 @@ import (
 
 var update = flag.Bool("update", false, "write docs/controllers.md and the API server's roles of the controllers anew")
 
-const page = "../../docs/controllers.md"
+const page = "../../../docs/controllers.md"
 
 // TestThePageIsThatOfTheTable keeps docs/controllers.md, which `make generate` writes, true.
 func TestThePageIsThatOfTheTable(t *testing.T) {
-	want := pageOf(controllers())
+	want := pageOf(Controllers())
 	if *update {
 		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -28,7 +28,7 @@ func TestThePageIsThatOfTheTable(t *testing.T) {
 
 func pageOf(rows []Row) string {
 	var b strings.Builder
-	b.WriteString("# Controllers\n\nWhat [kube-controller-manager](kube-controller-manager.md) runs, from its table (`controllers()`; TestThePageIsThatOfTheTable keeps this page\n" +
+	b.WriteString("# Controllers\n\nWhat [kube-controller-manager](kube-controller-manager.md) runs, from its table (`Controllers()`; TestThePageIsThatOfTheTable keeps this page\n" +
 		"true). Each writes as the service account of kube-system named here, with `--use-service-account-credentials`; reads go through the\ndaemon's shared caches.\n\n" +
 		"| controller | what it does | reads | writes | service account |\n| --- | --- | --- | --- | --- |\n")
 	for _, r := range rows {

@@ -1,4 +1,4 @@
-package main
+package table
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-const roles = "../kube-apiserver/auth/rbac/policy/zz_generated.controllers.go"
+const roles = "../../kube-apiserver/auth/rbac/policy/zz_generated.controllers.go"
 
 // TestTheRolesAreThoseOfTheTable keeps the API server's roles of the controllers' service accounts, which `make generate`
 // writes, those of the table.
 func TestTheRolesAreThoseOfTheTable(t *testing.T) {
-	want, err := rolesOf(controllers())
+	want, err := rolesOf(Controllers())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package table
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 
 func TestTheTableIsSound(t *testing.T) {
 	seen := map[string]bool{}
-	for _, row := range controllers() {
+	for _, row := range Controllers() {
 		for _, name := range append([]string{row.Name}, row.Aliases...) {
 			if seen[name] {
 				t.Errorf("two controllers are called %s", name)
@@ -22,7 +22,7 @@ func TestTheTableIsSound(t *testing.T) {
 			t.Errorf("%s has no constructor or no purpose", row.Name)
 		}
 	}
-	if _, err := app.Select(controllers(), []string{"*"}); err != nil {
+	if _, err := app.Select(Controllers(), []string{"*"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,15 +9,18 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	certificatesinformers "k8s.io/client-go/informers/certificates/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	certutil "k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
+	"k8s.io/utils/clock"
 
 	"pilotis.dev/cmd/kube-controller-manager/app"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/accounts"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/bootstraptokens"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/csr"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/trustbundle"
 	"pilotis.dev/pkg/tokens"
 )
 
@@ -88,6 +91,32 @@ func identity() []Row {
 			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"delete certificatesigningrequests.certificates.k8s.io"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return csr.NewCleaner(env.Informers.Certificates().V1().CertificateSigningRequests(), env.Client), nil
+			},
+		},
+		{
+			Name: "podcertificaterequest-cleaner-controller", ServiceAccount: "podcertificaterequest-cleaner",
+			Purpose: "deletes PodCertificateRequests after 15 minutes",
+			Reads:   []string{"podcertificaterequests.certificates.k8s.io"}, Writes: []string{"delete podcertificaterequests.certificates.k8s.io"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return csr.NewPodRequestCleaner(env.Informers.Certificates().V1().PodCertificateRequests(), env.Client, clock.RealClock{}), nil
+			},
+		},
+		{
+			Name: "kube-apiserver-serving-clustertrustbundle-publisher-controller", ServiceAccount: "kube-apiserver-serving-clustertrustbundle-publisher",
+			Purpose: "publishes the authority of the API server's certificate as a ClusterTrustBundle",
+			Reads:   []string{"clustertrustbundles.certificates.k8s.io"},
+			Writes:  []string{"create,update,delete clustertrustbundles.certificates.k8s.io", "attest signers.certificates.k8s.io " + trustbundle.Signer},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				file := env.Config.SAController.RootCAFile
+				if file == "" {
+					return nil, nil
+				}
+				ca, err := readCA(file)
+				if err != nil {
+					return nil, err
+				}
+				bundles := certificatesinformers.NewFilteredClusterTrustBundleInformer(env.Reader, 0, nil, app.Narrow(trustbundle.Fields))
+				return app.WithInformers(trustbundle.New(bundles, env.Client, string(ca)), bundles), nil
 			},
 		},
 		{

@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	"k8s.io/client-go/tools/cache"
 	resourceclient "k8s.io/metrics/pkg/client/clientset/versioned/typed/metrics/v1beta1"
 	customclient "k8s.io/metrics/pkg/client/custom_metrics"
@@ -16,6 +17,7 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/controllers/disruption"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/horizontalpodautoscaler"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/job"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/protection"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicas"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicaset"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicationcontroller"
@@ -137,6 +139,19 @@ func workloads() []Row {
 				"get,list *.custom.metrics.k8s.io", "get,list *.external.metrics.k8s.io", events,
 			},
 			New: newAutoscaler,
+		},
+		{
+			Name:    "podgroup-protection-controller",
+			Purpose: "keeps groups whose pods have not ended from going",
+			Reads:   []string{"podgroups.scheduling.k8s.io", "pods"},
+			Writes:  []string{"update podgroups.scheduling.k8s.io"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				served, err := env.Serves(schedulingv1beta1.SchemeGroupVersion.WithResource("podgroups"))
+				if !served || err != nil {
+					return nil, err
+				}
+				return protection.NewPodGroups(env.Informers, env.Client, protection.Options{})
+			},
 		},
 	}
 }

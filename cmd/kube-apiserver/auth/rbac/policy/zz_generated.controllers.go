@@ -119,6 +119,10 @@ func controllers() []controller {
 			allow("get,list,watch", "batch", "jobs"),
 			allow("update", "batch", "jobs/finalizers,jobs/status"),
 		}},
+		{"kube-apiserver-serving-clustertrustbundle-publisher", "", []rbacv1.PolicyRule{
+			allow("attest", "certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-serving"),
+			allow("create,delete,get,list,update,watch", "certificates.k8s.io", "clustertrustbundles"),
+		}},
 		{"legacy-service-account-token-cleaner", "", []rbacv1.PolicyRule{
 			allow("delete,patch", "", "secrets"),
 			allow("get", "", "configmaps", "kube-apiserver-legacy-service-account-token-tracking"),
@@ -147,6 +151,13 @@ func controllers() []controller {
 			allow("delete,get,list,watch", "", "pods"),
 			allow("get,list,watch", "", "nodes"),
 			allow("patch", "", "pods/status"),
+		}},
+		{"podcertificaterequest-cleaner", "", []rbacv1.PolicyRule{
+			allow("delete,get,list,watch", "certificates.k8s.io", "podcertificaterequests"),
+		}},
+		{"podgroup-protection-controller", "", []rbacv1.PolicyRule{
+			allow("get,list,update,watch", "scheduling.k8s.io", "podgroups"),
+			allow("get,list,watch", "", "pods"),
 		}},
 		{"pv-protection-controller", "", []rbacv1.PolicyRule{
 			allow("get,list,update,watch", "", "persistentvolumes"),
@@ -201,6 +212,18 @@ func controllers() []controller {
 			allow("get,list,watch", "apps", "statefulsets"),
 			allow("update", "", "pods/finalizers"),
 			allow("update", "apps", "statefulsets/finalizers,statefulsets/status"),
+		}},
+		{"storage-version-garbage-collector", "", []rbacv1.PolicyRule{
+			allow("delete,get,list,watch", "internal.apiserver.k8s.io", "storageversions"),
+			allow("get,list,watch", "coordination.k8s.io", "leases"),
+			allow("update", "internal.apiserver.k8s.io", "storageversions/status"),
+		}},
+		{"storage-version-migrator-controller", "", []rbacv1.PolicyRule{
+			allow("get", "apiextensions.k8s.io", "customresourcedefinitions"),
+			allow("get,list,watch", "storagemigration.k8s.io", "storageversionmigrations"),
+			allow("list,patch", "*", "*"),
+			allow("patch", "apiextensions.k8s.io", "customresourcedefinitions/status"),
+			allow("update", "storagemigration.k8s.io", "storageversionmigrations/status"),
 		}},
 		{"taint-eviction-controller", "", []rbacv1.PolicyRule{
 			allow("create,patch,update", ",events.k8s.io", "events"),

@@ -149,7 +149,7 @@ func scheduler() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		events(),
 		allow("create", coordination, "leases"),
-		allow("get,update", coordination, "leases", "kube-scheduler"),
+		allow("get,update,watch", coordination, "leases", "kube-scheduler"), // who waits follows the lease
 		allow(readWrite, coordination, "leasecandidates"),
 		allow(read, core, "nodes,namespaces,services,replicationcontrollers,persistentvolumes,persistentvolumeclaims"),
 		allow("delete,get,list,watch", core, "pods"),

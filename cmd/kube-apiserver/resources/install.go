@@ -11,6 +11,7 @@ import (
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
+	"pilotis.dev/cmd/kube-apiserver/resources/listcache"
 )
 
 // Group is what one API group serves: version → resource or resource/subresource → storage.
@@ -88,6 +89,7 @@ func merge(g Group, version string, served map[string]rest.Storage) Group {
 
 // Install serves groups on s, in the given order of discovery.
 func Install(s *genericapiserver.GenericAPIServer, env *kind.Env, groups map[string]Group, order []string) error {
+	lists := listcache.New(listcache.DefaultBytes)
 	var named []*genericapiserver.APIGroupInfo
 	for _, name := range order {
 		group, ok := groups[name]
@@ -96,6 +98,7 @@ func Install(s *genericapiserver.GenericAPIServer, env *kind.Env, groups map[str
 		}
 		info := genericapiserver.NewDefaultAPIGroupInfo(name, env.Types.Scheme, env.Types.Parameters, env.Types.Codecs)
 		info.VersionedResourcesStorageMap = group
+		info.NegotiatedSerializer = lists.Serve(info.NegotiatedSerializer)
 		if name != "" {
 			named = append(named, &info)
 			continue

@@ -50,7 +50,11 @@ func (c *config) applyStorage() error {
 		factory.SetEtcdLocation(override.GroupResource, override.Servers)
 	}
 	c.storage = factory
-	return o.ApplyWithStorageFactoryTo(api.StripTypeMeta(factory), c.generic)
+	if err := o.ApplyWithStorageFactoryTo(api.StripTypeMeta(factory), c.generic); err != nil {
+		return err
+	}
+	c.generic.RESTOptionsGetter, err = withCaches(c.generic.RESTOptionsGetter, o)
+	return err
 }
 
 // places are the directories under /registry that are not called like the resource.

@@ -10,6 +10,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 
+	"pilotis.dev/api/quantities"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
 
@@ -95,6 +96,7 @@ func Install(s *genericapiserver.GenericAPIServer, env *kind.Env, groups map[str
 			continue
 		}
 		info := genericapiserver.NewDefaultAPIGroupInfo(name, env.Types.Scheme, env.Types.Parameters, env.Types.Codecs)
+		info.NegotiatedSerializer = quantities.Guard(info.NegotiatedSerializer)
 		info.VersionedResourcesStorageMap = group
 		if name != "" {
 			named = append(named, &info)

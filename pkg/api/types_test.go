@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/utils/ptr"
 )
@@ -163,27 +162,6 @@ func TestFieldLabels(t *testing.T) {
 			t.Errorf("%s %s: got %q %v", tt.kind.Kind, tt.label, got, err)
 		}
 	}
-}
-
-// FuzzDecode feeds the decoder of requests and of etcd anything; it must answer with an object or an error.
-func FuzzDecode(f *testing.F) {
-	ty, err := NewTypes()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add([]byte(`{"apiVersion":"v1","kind":"Pod"}`))
-	f.Add([]byte(`{"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"annotations":{"autoscaling.alpha.kubernetes.io/metrics":"[{}]"}}}`))
-	f.Add([]byte("k8s\x00\x0a\x09\x0a\x02v1\x12\x03Pod"))
-	decoder := ty.Codecs.UniversalDecoder()
-	wire := protobuf.NewSerializer(ty.Scheme, ty.Scheme)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if obj, _, err := decoder.Decode(data, nil, nil); err == nil && obj == nil {
-			t.Error("neither object nor error")
-		}
-		if obj, _, err := wire.Decode(data, nil, nil); err == nil && obj == nil {
-			t.Error("neither object nor error")
-		}
-	})
 }
 
 func BenchmarkStorageDecode(b *testing.B) {

@@ -10,6 +10,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 
+	"pilotis.dev/api/quantities"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 	"pilotis.dev/cmd/kube-apiserver/resources/listcache"
 )
@@ -97,6 +98,7 @@ func Install(s *genericapiserver.GenericAPIServer, env *kind.Env, groups map[str
 			continue
 		}
 		info := genericapiserver.NewDefaultAPIGroupInfo(name, env.Types.Scheme, env.Types.Parameters, env.Types.Codecs)
+		info.NegotiatedSerializer = quantities.Guard(info.NegotiatedSerializer)
 		info.VersionedResourcesStorageMap = group
 		info.NegotiatedSerializer = lists.Serve(info.NegotiatedSerializer)
 		if name != "" {

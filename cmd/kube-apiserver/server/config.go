@@ -113,6 +113,7 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	daemon.ApplyMetrics(o.Metrics)
 	g.Flagz = flagz.NamedFlagSetsReader{FlagSets: o.flags}
 	c.serving()
+	c.guardPatches()
 	if c.slices, err = proxyutil.NewEndpointSliceIndexerGetter(c.informers.Discovery().V1().EndpointSlices()); err != nil {
 		return nil, err
 	}

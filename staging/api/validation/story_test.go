@@ -33,11 +33,12 @@ import (
 	storagemigrationv1 "k8s.io/api/storagemigration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
+	kubejson "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
 	"pilotis.dev/api/defaulting"
+	"pilotis.dev/api/quantities"
 	"pilotis.dev/api/validation"
 	"pilotis.dev/api/validation/expressions"
 )
@@ -111,7 +112,8 @@ func newNarrator(t testing.TB) *narrator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &narrator{s, serializer.NewCodecFactory(s, serializer.EnableStrict).UniversalDeserializer(), &validation.Validator{Expressions: rules}}
+	decoder := kubejson.NewSerializerWithOptions(kubejson.DefaultMetaFactory, s, s, kubejson.SerializerOptions{Yaml: true, Strict: true})
+	return &narrator{s, quantities.GuardSerializer(runtime.ContentTypeYAML, decoder), &validation.Validator{Expressions: rules}}
 }
 
 // object reads a manifest as a server would receive it, with defaults.

@@ -22,6 +22,9 @@ type Group map[string]map[string]rest.Storage
 func Open(env *kind.Env, table []kind.Declaration, enabled serverstorage.APIResourceConfigSource) (map[string]Group, error) {
 	var open []kind.Declaration
 	for _, d := range table {
+		if gate := d.RequiredGate(); gate != "" && !env.Gates.Enabled(gate) {
+			continue
+		}
 		if len(versions(d, enabled)) > 0 {
 			open = append(open, d)
 		}

@@ -65,6 +65,7 @@ logs: ## a part's log: PART=kubelet|containerd|kubeadm|kube-apiserver|â€¦ NODE=â
 
 generate: ## regenerate generated code
 	@cd cmd/kube-apiserver/generated && ./generate.sh
+	@cd cmd/kube-controller-manager && GOWORK=off go test -count=1 -run=OfTheTable ./table -update
 
 lint: ## gofmt, golangci-lint, and that nothing generated is behind
 	@build/lint.sh $(MODULES)

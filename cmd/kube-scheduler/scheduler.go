@@ -39,7 +39,8 @@ const maxBinding = 64
 // scheduler is the daemon: it observes (watches → cache and queue), decides (cycle) and binds.
 type scheduler struct {
 	options     *config.Options
-	rest        *rest.Config
+	election    *daemon.Election
+	electing    *rest.Config
 	client      kubernetes.Interface
 	informers   informers.SharedInformerFactory
 	pods        informers.SharedInformerFactory
@@ -58,6 +59,8 @@ func newScheduler(o *config.Options) (*scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
+	election, electing := daemon.NewElection(o.Election), rest.CopyConfig(rc)
+	election.Guard(rc)
 	client, err := kubernetes.NewForConfig(rc)
 	if err != nil {
 		return nil, err
@@ -70,7 +73,7 @@ func newScheduler(o *config.Options) (*scheduler, error) {
 		return nil, err
 	}
 	s := &scheduler{
-		options: o, rest: rc, client: client, cache: snapshot.NewCache(), binding: make(chan struct{}, maxBinding),
+		options: o, election: election, electing: electing, client: client, cache: snapshot.NewCache(), binding: make(chan struct{}, maxBinding),
 		informers:   informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(dropManagedFields)),
 		broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: client.EventsV1()}),
 		deciders:    map[string]*cycle.Decider{},
@@ -101,11 +104,10 @@ func (s *scheduler) serve(ctx context.Context, flags *cliflag.NamedFlagSets) err
 	if s.options.Serving.Profiling && s.options.ContentionProfiling {
 		runtime.SetBlockProfileRate(1)
 	}
-	election := daemon.NewElection(s.options.Election)
 	delayed := s.options.Config.DelayCacheUntilActive && s.options.Election.LeaderElect
 	stopped, err := s.options.Serving.Serve(ctx, daemon.Endpoint{
 		Name: "kube-scheduler", Flags: flags, Version: s.options.Features.Version(), Config: &s.options.Config, ConfigName: "kubescheduler.config.k8s.io",
-		Live: []healthz.HealthChecker{election.Watchdog},
+		Live: []healthz.HealthChecker{s.election.Watchdog},
 		Ready: []healthz.HealthChecker{healthz.NamedCheck("informers", func(*http.Request) error {
 			if !s.synced.Load() && !(delayed && !s.leading.Load()) {
 				return errors.New("the lists of nodes and pods have not arrived yet")
@@ -132,7 +134,7 @@ func (s *scheduler) serve(ctx context.Context, flags *cliflag.NamedFlagSets) err
 		s.fillCache(ctx)
 		return s.run(ctx)
 	}
-	if err := election.LeaderElect(ctx, s.rest, lead); err != nil {
+	if err := s.election.LeaderElect(ctx, s.electing, lead); err != nil {
 		return err
 	}
 	<-stopped

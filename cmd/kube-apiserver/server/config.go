@@ -148,6 +148,10 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 // serving sets what the API looks like from outside: its document, its long requests.
 func (c *config) serving() {
 	g := c.generic
+	// Innermost, so that a leader's write that waited in a queue is judged when its turn has come.
+	g.BuildHandlerChainFunc = func(api http.Handler, g *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(daemon.WithWriteDeadline(api), g)
+	}
 	definitions := openapi.GetOpenAPIDefinitionsWithoutDisabledFeatures(generatedopenapi.GetOpenAPIDefinitions)
 	namer := openapinamer.NewDefinitionNamer(c.types.Served, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
 	g.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -43,7 +46,7 @@ type shared struct {
 	broadcasters []record.EventBroadcaster
 }
 
-func newShared(_ context.Context, c *Config, client *rest.Config) (*shared, error) {
+func newShared(c *Config, client *rest.Config) (*shared, error) {
 	s := &shared{config: c, started: make(chan struct{})}
 	simple := clientbuilder.SimpleControllerClientBuilder{ClientConfig: client}
 	s.own, s.credentials = simple, simple
@@ -52,7 +55,9 @@ func newShared(_ context.Context, c *Config, client *rest.Config) (*shared, erro
 		if err != nil {
 			return nil, err
 		}
-		s.credentials = clientbuilder.NewDynamicClientBuilder(rest.AnonymousClientConfig(client), own.CoreV1(), "kube-system")
+		anonymous := rest.AnonymousClientConfig(client)
+		anonymous.WrapTransport = client.WrapTransport // the guard of the election
+		s.credentials = clientbuilder.NewDynamicClientBuilder(anonymous, own.CoreV1(), "kube-system")
 	}
 	informerClient, err := simple.Client("shared-informers")
 	if err != nil {
@@ -123,6 +128,19 @@ func (s *shared) forRow(ctx context.Context, row Row) (*Env, error) {
 		return broadcaster.NewRecorder(scheme.Scheme, v1.EventSource{Component: component})
 	}
 	return env, nil
+}
+
+// Serves tells whether the API server serves a resource now, which an administrator may have to switch on. What is served changes with
+// a restart of the API server; a controller of it starts with the next leader.
+func (e *Env) Serves(resource schema.GroupVersionResource) (bool, error) {
+	list, err := e.Discovery.ServerResourcesForGroupVersion(resource.GroupVersion().String())
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("asking whether %s is served: %w", resource, err)
+	}
+	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == resource.Resource }), nil
 }
 
 func (s *shared) start(ctx context.Context) {

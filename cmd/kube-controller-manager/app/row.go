@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -36,7 +35,10 @@ type Row struct {
 	OffByDefault bool
 	// Reads are resources the controller gets, lists and watches: "pods", "deployments.apps", "deployments.apps/scale".
 	Reads []string
-	// Writes are "verb,verb resource", resources as in Reads: "create,delete pods", "update deployments.apps/status".
+	// Cached are resources that it sees in the daemon's caches alone, and has no right to read by itself: Secrets.
+	Cached []string
+	// Writes are "verb,verb resource [name,name] [in namespace]", resources as in Reads: "create,delete pods",
+	// "update configmaps cluster-info in kube-public". What is got without a cache, or asked of the server, is among them.
 	Writes []string
 	// New makes the controller. A nil Runner without an error means that the configuration gives it nothing to do.
 	New func(ctx context.Context, env *Env) (Runner, error)
@@ -88,36 +90,45 @@ func (r Row) Account() string {
 	return r.Name
 }
 
-// Rules are the permissions that Reads and Writes amount to, for the ClusterRole of the controller's service account.
-func (r Row) Rules() ([]rbacv1.PolicyRule, error) {
-	var rules []rbacv1.PolicyRule
-	add := func(resource string, verbs ...string) {
-		name, sub, _ := strings.Cut(resource, "/")
-		name, group, _ := strings.Cut(name, ".")
-		if sub != "" {
-			name += "/" + sub
-		}
-		for i := range rules {
-			if rules[i].APIGroups[0] == group && rules[i].Resources[0] == name {
-				for _, verb := range verbs {
-					if !slices.Contains(rules[i].Verbs, verb) {
-						rules[i].Verbs = append(rules[i].Verbs, verb)
-					}
-				}
-				return
-			}
-		}
-		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{name}, Verbs: verbs})
-	}
+// Right is what a controller may do: in one namespace, or in all when Namespace is empty.
+type Right struct {
+	Namespace string
+	rbacv1.PolicyRule
+}
+
+// Rights are those of the controller's service account: what Reads and Writes amount to.
+func (r Row) Rights() ([]Right, error) {
+	var rights []Right
 	for _, resource := range r.Reads {
-		add(resource, "get", "list", "watch")
+		rights = append(rights, rightOf("get,list,watch", resource))
 	}
 	for _, write := range r.Writes {
-		verbs, resource, ok := strings.Cut(write, " ")
-		if !ok {
-			return nil, fmt.Errorf("controller %s: writes %q is not of the form \"verb,verb resource\"", r.Name, write)
+		fields := strings.Fields(write)
+		var namespace string
+		if n := len(fields); n > 2 && fields[n-2] == "in" {
+			fields, namespace = fields[:n-2], fields[n-1]
 		}
-		add(resource, strings.Split(verbs, ",")...)
+		if len(fields) != 2 && len(fields) != 3 {
+			return nil, fmt.Errorf("controller %s: writes %q is not of the form \"verb,verb resource [name,name] [in namespace]\"", r.Name, write)
+		}
+		right := rightOf(fields[0], fields[1])
+		if right.Namespace = namespace; len(fields) == 3 {
+			right.ResourceNames = strings.Split(fields[2], ",")
+		}
+		rights = append(rights, right)
 	}
-	return rules, nil
+	return rights, nil
+}
+
+func rightOf(verbs, resource string) Right {
+	name, sub, _ := strings.Cut(resource, "/")
+	name, group, _ := strings.Cut(name, ".")
+	if sub != "" {
+		name += "/" + sub
+	}
+	groups := []string{group}
+	if resource == "events" {
+		groups = append(groups, "events.k8s.io")
+	}
+	return Right{PolicyRule: rbacv1.PolicyRule{APIGroups: groups, Resources: []string{name}, Verbs: strings.Split(verbs, ",")}}
 }

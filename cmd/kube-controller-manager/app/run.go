@@ -53,6 +53,7 @@ func Run(ctx context.Context, c *Config, table []Row, flags *cliflag.NamedFlagSe
 		return err
 	}
 	electing := rest.AddUserAgent(rest.CopyConfig(client), "leader-election")
+	election.Guard(client)
 	err = election.LeaderElect(ctx, electing, func(ctx context.Context) error { return Lead(ctx, c, client, rows) })
 	if ctx.Err() != nil {
 		<-served
@@ -68,7 +69,7 @@ func Lead(ctx context.Context, c *Config, client *rest.Config, rows []Row) error
 	if err := awaitServer(ctx, client); err != nil {
 		return nil // ctx ended
 	}
-	env, err := newShared(ctx, c, client)
+	env, err := newShared(c, client)
 	if err != nil {
 		return err
 	}

@@ -32,18 +32,24 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-func TestRulesComeFromTheTable(t *testing.T) {
-	rules, err := Row{Reads: []string{"pods", "deployments.apps"}, Writes: []string{"create,delete pods", "update deployments.apps/status"}}.Rules()
-	want := []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch", "create", "delete"}},
-		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get", "list", "watch"}},
-		{APIGroups: []string{"apps"}, Resources: []string{"deployments/status"}, Verbs: []string{"update"}},
+func TestRightsComeFromTheTable(t *testing.T) {
+	rights, err := Row{Reads: []string{"deployments.apps"}, Cached: []string{"secrets"}, Writes: []string{
+		"create,delete pods", "update deployments.apps/status", "create events", "update configmaps a,b in kube-public", "delete secrets in kube-system",
+	}}.Rights()
+	rule := func(namespace, verbs, groups, resource string, names ...string) Right {
+		return Right{namespace, rbacv1.PolicyRule{Verbs: strings.Split(verbs, ","), APIGroups: strings.Split(groups, ","), Resources: []string{resource}, ResourceNames: names}}
 	}
-	if diff := cmp.Diff(want, rules); err != nil || diff != "" {
+	want := []Right{
+		rule("", "get,list,watch", "apps", "deployments"), rule("", "create,delete", "", "pods"), rule("", "update", "apps", "deployments/status"),
+		rule("", "create", ",events.k8s.io", "events"), rule("kube-public", "update", "", "configmaps", "a", "b"), rule("kube-system", "delete", "", "secrets"),
+	}
+	if diff := cmp.Diff(want, rights); err != nil || diff != "" {
 		t.Errorf("error %v, difference:\n%s", err, diff)
 	}
-	if _, err := (Row{Name: "x", Writes: []string{"pods"}}).Rules(); err == nil {
-		t.Error("a write without verbs is no error")
+	for _, wrong := range []string{"pods", "create pods a b", "create pods a b in kube-system"} {
+		if _, err := (Row{Name: "x", Writes: []string{wrong}}).Rights(); err == nil {
+			t.Errorf("%q is no error", wrong)
+		}
 	}
 }
 

@@ -98,7 +98,7 @@ func cluster() []Row {
 			},
 		},
 		{
-			Name: "taint-eviction-controller", ServiceAccount: "node-controller",
+			Name:    "taint-eviction-controller",
 			Purpose: "evicts pods that do not tolerate a NoExecute taint of their node",
 			Reads:   []string{"nodes", "pods"}, Writes: []string{"delete pods", "patch pods/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
@@ -108,7 +108,7 @@ func cluster() []Row {
 		{
 			Name: "endpointslice-controller", Aliases: []string{"endpointslice"},
 			Purpose: "keeps the EndpointSlices of Services with a selector",
-			Reads:   []string{"services", "pods", "nodes", "endpointslices.discovery.k8s.io"}, Writes: []string{"create,update,delete endpointslices.discovery.k8s.io", events},
+			Reads:   []string{"services", "pods", "nodes", "endpointslices.discovery.k8s.io"}, Writes: []string{"create,update,delete endpointslices.discovery.k8s.io", "create endpointslices.discovery.k8s.io/restricted", "update services/finalizers", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				c := env.Config.EndpointSliceController
 				return slices.New(env.Informers, env.Client, env.Recorder("endpoint-slice-controller"), c.MaxEndpointsPerSlice, c.EndpointUpdatesBatchPeriod.Duration, int(c.ConcurrentServiceEndpointSyncs)), nil

@@ -9,15 +9,18 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	certificatesinformers "k8s.io/client-go/informers/certificates/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	certutil "k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
+	"k8s.io/utils/clock"
 
 	"pilotis.dev/cmd/kube-controller-manager/app"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/accounts"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/bootstraptokens"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/csr"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/trustbundle"
 	"pilotis.dev/pkg/tokens"
 )
 
@@ -27,7 +30,7 @@ func identity() []Row {
 		{
 			Name: "serviceaccount-controller", Aliases: []string{"serviceaccount"}, ServiceAccount: "service-account-controller",
 			Purpose: "makes the service account default of each namespace",
-			Reads:   []string{"namespaces", "serviceaccounts"}, Writes: []string{"create serviceaccounts"},
+			Cached:  []string{"namespaces", "serviceaccounts"}, Writes: []string{"create serviceaccounts"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return accounts.NewAccounts(env.Informers, env.Client), nil
 			},
@@ -35,7 +38,7 @@ func identity() []Row {
 		{
 			Name: "root-ca-certificate-publisher-controller", Aliases: []string{"root-ca-cert-publisher"}, ServiceAccount: "root-ca-cert-publisher",
 			Purpose: "publishes the cluster's certificate authority in each namespace",
-			Reads:   []string{"namespaces", "configmaps"}, Writes: []string{"create,update configmaps"},
+			Cached:  []string{"namespaces", "configmaps"}, Writes: []string{"create,update configmaps"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				file := env.Config.SAController.RootCAFile
 				if file == "" {
@@ -60,7 +63,7 @@ func identity() []Row {
 		{
 			Name: "legacy-serviceaccount-token-cleaner-controller", Aliases: []string{"legacy-service-account-token-cleaner"}, ServiceAccount: "legacy-service-account-token-cleaner",
 			Purpose: "marks and deletes tokens in Secrets that nobody uses",
-			Reads:   []string{"secrets", "serviceaccounts", "pods", "configmaps"}, Writes: []string{"patch,delete secrets"},
+			Cached:  []string{"secrets", "serviceaccounts", "pods"}, Writes: []string{"patch,delete secrets", "get configmaps " + tokens.TrackingConfigMap},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return accounts.NewLegacyCleaner(accounts.LegacyCleaner{Informers: env.Informers, Reader: env.Reader, Client: env.Client, Period: env.Config.LegacySATokenCleaner.CleanUpPeriod.Duration}), nil
 			},
@@ -68,7 +71,7 @@ func identity() []Row {
 		{
 			Name: "certificatesigningrequest-approving-controller", Aliases: []string{"csrapproving"}, ServiceAccount: "certificate-controller",
 			Purpose: "approves the requests of kubelets for client certificates",
-			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/approval", "create subjectaccessreviews.authorization.k8s.io", events},
+			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/approval", "approve signers.certificates.k8s.io kubernetes.io/kube-apiserver-client-kubelet", "create subjectaccessreviews.authorization.k8s.io", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return csr.NewApprover(env.Informers.Certificates().V1().CertificateSigningRequests(), env.Client), nil
 			},
@@ -76,7 +79,10 @@ func identity() []Row {
 		{
 			Name: "certificatesigningrequest-signing-controller", Aliases: []string{"csrsigning"}, ServiceAccount: "certificate-controller",
 			Purpose: "signs approved requests of the built-in signers",
-			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{"update certificatesigningrequests.certificates.k8s.io/status", events},
+			Reads:   []string{"certificatesigningrequests.certificates.k8s.io"}, Writes: []string{
+				"update certificatesigningrequests.certificates.k8s.io/status", events,
+				"sign signers.certificates.k8s.io kubernetes.io/legacy-unknown,kubernetes.io/kubelet-serving,kubernetes.io/kube-apiserver-client-kubelet,kubernetes.io/kube-apiserver-client",
+			},
 			New: newSigners,
 		},
 		{
@@ -88,9 +94,35 @@ func identity() []Row {
 			},
 		},
 		{
+			Name: "podcertificaterequest-cleaner-controller", ServiceAccount: "podcertificaterequest-cleaner",
+			Purpose: "deletes PodCertificateRequests after 15 minutes",
+			Reads:   []string{"podcertificaterequests.certificates.k8s.io"}, Writes: []string{"delete podcertificaterequests.certificates.k8s.io"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return csr.NewPodRequestCleaner(env.Informers.Certificates().V1().PodCertificateRequests(), env.Client, clock.RealClock{}), nil
+			},
+		},
+		{
+			Name: "kube-apiserver-serving-clustertrustbundle-publisher-controller", ServiceAccount: "kube-apiserver-serving-clustertrustbundle-publisher",
+			Purpose: "publishes the authority of the API server's certificate as a ClusterTrustBundle",
+			Reads:   []string{"clustertrustbundles.certificates.k8s.io"},
+			Writes:  []string{"create,update,delete clustertrustbundles.certificates.k8s.io", "attest signers.certificates.k8s.io " + trustbundle.Signer},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				file := env.Config.SAController.RootCAFile
+				if file == "" {
+					return nil, nil
+				}
+				ca, err := readCA(file)
+				if err != nil {
+					return nil, err
+				}
+				bundles := certificatesinformers.NewFilteredClusterTrustBundleInformer(env.Reader, 0, nil, app.Narrow(trustbundle.Fields))
+				return app.WithInformers(trustbundle.New(bundles, env.Client, string(ca)), bundles), nil
+			},
+		},
+		{
 			Name: "bootstrap-signer-controller", Aliases: []string{"bootstrapsigner"}, ServiceAccount: "bootstrap-signer", OffByDefault: true,
 			Purpose: "signs the ConfigMap cluster-info with each bootstrap token",
-			Reads:   []string{"secrets", "configmaps"}, Writes: []string{"update configmaps"},
+			Cached:  []string{"secrets", "configmaps"}, Writes: []string{"get,list,watch secrets in kube-system", "get,list,watch configmaps in kube-public", "update configmaps cluster-info in kube-public"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				tokens := bootstrapTokens(env)
 				info := coreinformers.NewFilteredConfigMapInformer(env.Reader, metav1.NamespacePublic, 0, nil, app.Narrow(bootstraptokens.ClusterInfoFields))
@@ -100,7 +132,7 @@ func identity() []Row {
 		{
 			Name: "token-cleaner-controller", Aliases: []string{"tokencleaner"}, ServiceAccount: "token-cleaner", OffByDefault: true,
 			Purpose: "deletes bootstrap tokens that have expired",
-			Reads:   []string{"secrets"}, Writes: []string{"delete secrets"},
+			Cached:  []string{"secrets"}, Writes: []string{"get,list,watch,delete secrets in kube-system"},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				tokens := bootstrapTokens(env)
 				return app.WithInformers(bootstraptokens.NewCleaner(tokens, env.Client), tokens), nil

@@ -56,5 +56,13 @@ func network() []Row {
 				}), nil
 			},
 		},
+		elsewhere("service-lb-controller", "service", "sets up the load balancers of Services"),
+		elsewhere("node-route-controller", "route", "sets up a cloud's routes to the nodes' pods"),
+		elsewhere("cloud-node-lifecycle-controller", "cloud-node-lifecycle", "deletes nodes whose machine is gone"),
 	}
+}
+
+// elsewhere is a controller that upstream's daemon knows by name and that runs in the cloud-controller-manager alone.
+func elsewhere(name, alias, purpose string) Row {
+	return Row{Name: name, Aliases: []string{alias}, Purpose: purpose + ", in the cloud-controller-manager", New: func(context.Context, *Env) (Runner, error) { return nil, nil }}
 }

@@ -3,11 +3,15 @@ package table
 import (
 	"context"
 
+	internalv1alpha1 "k8s.io/api/apiserverinternal/v1alpha1"
+
 	"pilotis.dev/cmd/kube-controller-manager/controllers/attachdetach"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/devicetaint"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/ephemeralvolume"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/protection"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/resourceclaim"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/storagemigration"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/storageversion"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/volumebinder"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/volumeexpand"
 )
@@ -98,6 +102,34 @@ func storage() []Row {
 			Writes:  []string{"delete pods", "patch pods/status", "update devicetaintrules.resource.k8s.io/status", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return devicetaint.New(env.Informers, env.Client, env.Recorder("device-taint-eviction"), devicetaint.Options{Workers: int(env.Config.DeviceTaintEvictionController.ConcurrentSyncs)})
+			},
+		},
+		{
+			Name:    "storage-version-migrator-controller",
+			Purpose: "rewrites the objects of a resource in the version in which they are stored now",
+			Reads:   []string{"storageversionmigrations.storagemigration.k8s.io"},
+			Writes: []string{
+				"update storageversionmigrations.storagemigration.k8s.io/status", "list,patch *.*",
+				"get customresourcedefinitions.apiextensions.k8s.io", "patch customresourcedefinitions.apiextensions.k8s.io/status",
+			},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return storagemigration.New(storagemigration.Config{
+					Migrations: env.Informers.Storagemigration().V1().StorageVersionMigrations(), Client: env.Client,
+					Objects: env.Metadata, Dynamic: env.Dynamic, Mapper: env.Mapper,
+				}), nil
+			},
+		},
+		{
+			Name: "storageversion-garbage-collector-controller", Aliases: []string{"storage-version-gc"}, ServiceAccount: "storage-version-garbage-collector",
+			Purpose: "forgets the storage versions of API servers that are gone",
+			Reads:   []string{"storageversions.internal.apiserver.k8s.io", "leases.coordination.k8s.io"},
+			Writes:  []string{"update storageversions.internal.apiserver.k8s.io/status", "delete storageversions.internal.apiserver.k8s.io"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				served, err := env.Serves(internalv1alpha1.SchemeGroupVersion.WithResource("storageversions"))
+				if !served || err != nil {
+					return nil, err
+				}
+				return storageversion.New(env.Informers, env.Client), nil
 			},
 		},
 	}

@@ -15,7 +15,7 @@ func TestTheTableIsSound(t *testing.T) {
 			}
 			seen[name] = true
 		}
-		if _, err := row.Rules(); err != nil {
+		if _, err := row.Rights(); err != nil {
 			t.Error(err)
 		}
 		if row.New == nil || row.Purpose == "" {

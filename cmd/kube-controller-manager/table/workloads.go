@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	"k8s.io/client-go/tools/cache"
 	resourceclient "k8s.io/metrics/pkg/client/clientset/versioned/typed/metrics/v1beta1"
 	customclient "k8s.io/metrics/pkg/client/custom_metrics"
@@ -16,6 +17,7 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/controllers/disruption"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/horizontalpodautoscaler"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/job"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/protection"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicas"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicaset"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/replicationcontroller"
@@ -24,7 +26,8 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/controllers/ttlafterfinished"
 )
 
-// events is the permission that every controller with an event recorder needs.
+// events is the permission that every controller with an event recorder needs. That to update the finalizers of an owner is for
+// OwnerReferencesPermissionEnforcement: a dependent blocks the deletion of its owner.
 const events = "create,patch,update events"
 
 // workloads are the controllers of running things: sets of pods, jobs and what scales or protects them.
@@ -34,7 +37,7 @@ func workloads() []Row {
 			Name: "deployment-controller", Aliases: []string{"deployment"},
 			Purpose: "rolls templates out and back over ReplicaSets",
 			Reads:   []string{"deployments.apps", "replicasets.apps", "pods"},
-			Writes:  []string{"update deployments.apps/status", "create,update,patch,delete replicasets.apps", events},
+			Writes:  []string{"update deployments.apps/status", "update deployments.apps/finalizers", "create,update,patch,delete replicasets.apps", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				apps := env.Informers.Apps().V1()
 				return deployment.New(apps.Deployments(), apps.ReplicaSets(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("deployment-controller"),
@@ -45,7 +48,7 @@ func workloads() []Row {
 			Name: "replicaset-controller", Aliases: []string{"replicaset"},
 			Purpose: "keeps the number of pods that a ReplicaSet asks for",
 			Reads:   []string{"replicasets.apps", "pods"},
-			Writes:  []string{"update replicasets.apps/status", "create,patch,delete pods", events},
+			Writes:  []string{"update replicasets.apps/status", "update replicasets.apps/finalizers", "create,patch,delete pods", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				return replicaset.New(env.Informers.Apps().V1().ReplicaSets(), env.Informers.Core().V1().Pods(), env.Client, env.Recorder("replicaset-controller"),
 					replicas.Options{Workers: int(env.Config.ReplicaSetController.ConcurrentRSSyncs)})
@@ -55,7 +58,7 @@ func workloads() []Row {
 			Name: "replicationcontroller-controller", Aliases: []string{"replicationcontroller"}, ServiceAccount: "replication-controller",
 			Purpose: "keeps the number of pods that a ReplicationController asks for",
 			Reads:   []string{"replicationcontrollers", "pods"},
-			Writes:  []string{"update replicationcontrollers/status", "create,patch,delete pods", events},
+			Writes:  []string{"update replicationcontrollers/status", "update replicationcontrollers/finalizers", "create,patch,delete pods", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				core := env.Informers.Core().V1()
 				return replicationcontroller.New(core.ReplicationControllers(), core.Pods(), env.Client, env.Recorder("replication-controller"),
@@ -80,7 +83,7 @@ func workloads() []Row {
 			Name: "daemonset-controller", Aliases: []string{"daemonset"}, ServiceAccount: "daemon-set-controller",
 			Purpose: "keeps a pod on each node that matches",
 			Reads:   []string{"daemonsets.apps", "pods", "nodes", "controllerrevisions.apps"},
-			Writes:  []string{"update daemonsets.apps/status", "create,patch,delete pods", "create,update,patch,delete controllerrevisions.apps", events},
+			Writes:  []string{"update daemonsets.apps/status", "update daemonsets.apps/finalizers", "create,patch,delete pods", "create,update,patch,delete controllerrevisions.apps", events},
 			New: func(_ context.Context, env *Env) (Runner, error) {
 				apps, core := env.Informers.Apps().V1(), env.Informers.Core().V1()
 				return daemonset.New(apps.DaemonSets(), core.Pods(), core.Nodes(), apps.ControllerRevisions(), env.Client, env.Recorder("daemonset-controller"),
@@ -136,6 +139,19 @@ func workloads() []Row {
 				"get,list *.custom.metrics.k8s.io", "get,list *.external.metrics.k8s.io", events,
 			},
 			New: newAutoscaler,
+		},
+		{
+			Name:    "podgroup-protection-controller",
+			Purpose: "keeps groups whose pods have not ended from going",
+			Reads:   []string{"podgroups.scheduling.k8s.io", "pods"},
+			Writes:  []string{"update podgroups.scheduling.k8s.io"},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				served, err := env.Serves(schedulingv1beta1.SchemeGroupVersion.WithResource("podgroups"))
+				if !served || err != nil {
+					return nil, err
+				}
+				return protection.NewPodGroups(env.Informers, env.Client, protection.Options{})
+			},
 		},
 	}
 }

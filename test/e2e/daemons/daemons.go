@@ -68,6 +68,12 @@ func (d *Daemon) Stop() error {
 	}
 }
 
+// Ended is closed when the program has ended by itself or otherwise.
+func (d *Daemon) Ended() <-chan struct{} { return d.ended }
+
+// Signal sends the program a signal.
+func (d *Daemon) Signal(s syscall.Signal) error { return d.cmd.Process.Signal(s) }
+
 // Kill ends the program by SIGKILL, as a crash would, and waits until it is gone.
 func (d *Daemon) Kill() {
 	_ = d.cmd.Process.Kill()

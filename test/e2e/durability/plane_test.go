@@ -2,7 +2,6 @@ package durability
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"k8s.io/client-go/kubernetes"
@@ -24,26 +23,12 @@ type plane struct {
 func newPlane(t *testing.T) *plane {
 	t.Helper()
 	dir := t.TempDir()
-	api, etcd, peer := daemons.Port(t), daemons.Port(t), daemons.Port(t)
-	certificates, err := daemons.NewCertificates(dir, api)
+	made, err := daemons.NewPlane(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := certificates.At
-	etcdURL, peerURL := fmt.Sprintf("http://127.0.0.1:%d", etcd), fmt.Sprintf("http://127.0.0.1:%d", peer)
-	p := &plane{T: t, dir: dir, daemons: map[string]*daemons.Daemon{}, args: map[string][]string{
-		"etcd": {
-			"--name=alone", "--data-dir=" + filepath.Join(dir, "etcd"), "--listen-client-urls=" + etcdURL, "--advertise-client-urls=" + etcdURL,
-			"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL, "--initial-cluster=alone=" + peerURL, "--log-level=error",
-		},
-		"kube-apiserver": {
-			"--etcd-servers=" + etcdURL, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", api),
-			"--tls-cert-file=" + at("apiserver.crt"), "--tls-private-key-file=" + at("apiserver.key"), "--client-ca-file=" + at("ca.crt"),
-			"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + at("sa.pub"), "--service-account-signing-key-file=" + at("sa.key"),
-			"--authorization-mode=Node,RBAC", "--service-cluster-ip-range=10.0.0.0/24",
-		},
-	}}
-	if p.config, err = clientcmd.BuildConfigFromFlags("", certificates.Kubeconfig("super-admin.conf")); err != nil {
+	p := &plane{T: t, dir: dir, daemons: map[string]*daemons.Daemon{}, args: map[string][]string{"etcd": made.Etcd, "kube-apiserver": made.Server}}
+	if p.config, err = clientcmd.BuildConfigFromFlags("", made.Kubeconfig("super-admin.conf")); err != nil {
 		t.Fatal(err)
 	}
 	p.config.QPS = -1

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"pilotis.dev/cmd/kube-apiserver/auth/node"
@@ -22,10 +24,14 @@ func Default() *Policy {
 	p.components()
 	p.certificates()
 	p.namespaced()
-	for _, c := range controllers() {
-		name := "system:controller:" + c.name
-		p.ClusterRoles = append(p.ClusterRoles, clusterRole(name, c.rules...))
-		p.ClusterRoleBindings = append(p.ClusterRoleBindings, clusterBinding(name, serviceAccount("kube-system", c.name)))
+	for _, c := range slices.Concat(controllers(), cloudControllers()) {
+		name, account := "system:controller:"+c.account, serviceAccount("kube-system", c.account)
+		if c.namespace == "" {
+			p.bound(clusterRole(name, c.rules...), account)
+			continue
+		}
+		p.Roles = append(p.Roles, role(c.namespace, name, c.rules...))
+		p.RoleBindings = append(p.RoleBindings, binding(c.namespace, name, name, account))
 	}
 	return p
 }

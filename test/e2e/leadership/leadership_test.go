@@ -1,0 +1,155 @@
+package leadership
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"pilotis.dev/test/e2e/daemons"
+)
+
+// TestADeposedLeaderWritesNothing stops the busy leader fifty times for about as long as its lease lasts, and lets it go on.
+func TestADeposedLeaderWritesNothing(t *testing.T) {
+	const seed, cycles = 1, 50
+	random := rand.New(rand.NewPCG(seed, seed))
+	p := newPlane(t, "--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms")
+	running := map[string]*daemons.Daemon{}
+	started := 0
+	p.keepBusy()
+	lost := 0
+	for done := 0; done < cycles; {
+		for user, d := range running {
+			if over(d) {
+				delete(running, user)
+			}
+		}
+		for len(running) < 2 {
+			user := fmt.Sprint("manager-", started)
+			running[user] = p.candidate(user)
+			started++
+		}
+		identity, user := p.awaitLeader("")
+		time.Sleep(time.Duration(random.IntN(500)) * time.Millisecond) // any moment of its work
+		d := running[user]
+		if d == nil || d.Signal(syscall.SIGSTOP) != nil {
+			continue // it has ended by itself, and its lease runs out
+		}
+		done++
+		time.Sleep(2500*time.Millisecond + time.Duration(random.IntN(3500))*time.Millisecond)
+		if err := d.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		if l := p.leader(); l == nil || *l.Spec.HolderIdentity == identity {
+			continue // it was away for less than its lease, or is about to renew it
+		}
+		lost++
+		select {
+		case <-d.Ended():
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s goes on without the lease:\n%s", user, d.LastLines(10))
+		}
+	}
+	late, byUser := deposed(p.events())
+	for _, e := range late {
+		t.Errorf("%s has done: %s %s/%s of %s/%s, received %s, done %s", e.User.Username, e.Verb, e.ObjectRef.Resource, e.ObjectRef.Subresource,
+			e.ObjectRef.Namespace, e.ObjectRef.Name, e.RequestReceivedTimestamp.Format(time.RFC3339Nano), e.StageTimestamp.Format(time.RFC3339Nano))
+	}
+	writes := 0
+	for _, n := range byUser {
+		writes += n
+	}
+	t.Logf("%d cycles, the lead was lost in %d, %d writes by %d leaders, of a deposed one: %d", cycles, lost, writes, len(byUser), len(late))
+	if lost < cycles/4 || len(byUser) < cycles/4 || writes < 50*cycles {
+		t.Errorf("too little has happened to prove anything")
+	}
+}
+
+func over(d *daemons.Daemon) bool {
+	select {
+	case <-d.Ended():
+		return true
+	default:
+		return false
+	}
+}
+
+// keepBusy scales a Deployment up and down until the test ends, so that the leader writes all the time.
+func (p *plane) keepBusy() {
+	p.Helper()
+	labels := map[string]string{"app": "busy"}
+	deployments := p.client.AppsV1().Deployments("default")
+	if _, err := deployments.Create(p.Context(), &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "busy"},
+		Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Replicas: ptr.To[int32](0), Template: v1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: v1.PodSpec{Containers: []v1.Container{{Name: "c", Image: "example.org/busy"}}},
+		}},
+	}, metav1.CreateOptions{}); err != nil {
+		p.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(p.Context())
+	ended := make(chan struct{})
+	p.Cleanup(func() { stop(); <-ended })
+	go func() {
+		defer close(ended)
+		for up := true; ctx.Err() == nil; up = !up {
+			patch := `{"spec":{"replicas":0}}`
+			if up {
+				patch = `{"spec":{"replicas":60}}`
+			}
+			_, _ = deployments.Patch(ctx, "busy", types.MergePatchType, []byte(patch), metav1.PatchOptions{}) // the next one will do
+			select {
+			case <-ctx.Done():
+			case <-time.After(300 * time.Millisecond):
+			}
+		}
+	}()
+}
+
+// TestTheNextLeaderWorksInTime measures with the default flags until a new namespace has its service account.
+func TestTheNextLeaderWorksInTime(t *testing.T) {
+	p := newPlane(t)
+	running := map[string]*daemons.Daemon{"north": p.candidate("north"), "south": p.candidate("south")}
+	for _, c := range []struct {
+		how    string
+		signal syscall.Signal
+		limit  time.Duration
+	}{
+		{"SIGTERM", syscall.SIGTERM, 2 * time.Second},
+		{"SIGKILL", syscall.SIGKILL, 17 * time.Second},
+	} {
+		identity, user := p.awaitLeader("")
+		p.awaitWork(c.how + "-before")
+		renewed := p.leader().Spec.RenewTime
+		daemons.Eventually(t, "a renewal of the lease, after which it lasts longest", func() (string, bool) {
+			now := p.leader().Spec.RenewTime
+			return now.String(), now.After(renewed.Time)
+		})
+		began := time.Now()
+		if err := running[user].Signal(c.signal); err != nil {
+			t.Fatal(err)
+		}
+		p.awaitWork(c.how + "-after")
+		took := time.Since(began)
+		if next, _ := p.awaitLeader(""); next == identity {
+			t.Errorf("after %s %s still leads", c.how, identity)
+		}
+		t.Logf("after %s of the leader the next one works in %v", c.how, took.Round(10*time.Millisecond))
+		if took > c.limit {
+			t.Errorf("after %s it took %v, the limit is %v", c.how, took, c.limit)
+		}
+		<-running[user].Ended()
+		running[user] = p.candidate(user)
+	}
+	if late, _ := deposed(p.events()); len(late) > 0 {
+		t.Errorf("%d writes of a leader that was none any more, the first: %+v", len(late), late[0])
+	}
+}

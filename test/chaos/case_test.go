@@ -256,6 +256,7 @@ func (p *process) live(ctx context.Context) {
 	p.life = life
 	p.mu.Unlock()
 	client := &rest.Config{Host: "http://memory", Transport: life, QPS: -1, UserAgent: "kube-controller-manager"}
+	client.ContentType, client.AcceptContentTypes = "application/json", "application/json"
 	if err := app.Lead(ctx, p.config, client, p.rows); err != nil && ctx.Err() == nil {
 		p.mu.Lock()
 		p.err = err
@@ -377,7 +378,7 @@ func edit[T any, P object[T]](c *Case, actor, namespace, name string, change fun
 		change(o)
 		fresh := toObject(o)
 		have, err = c.Server.Update(actor, fresh, "")
-		if err == nil && k.StatusApart && have.GetDeletionTimestamp() == nil || err == nil && k.StatusApart {
+		if err == nil && k.StatusApart {
 			fresh.SetResourceVersion(have.GetResourceVersion())
 			_, err = c.Server.Update(actor, fresh, "status")
 		}

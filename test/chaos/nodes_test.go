@@ -12,8 +12,6 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-
-	"pilotis.dev/test/chaos/memapi"
 )
 
 // Nodes stand in for the scheduler and the kubelets: pods are bound to ready nodes, run, end, and go when they are deleted. A node
@@ -23,6 +21,9 @@ type Nodes struct {
 	Fails func(pod *v1.Pod) bool
 	// Heartbeats: the nodes renew their leases and the condition Ready.
 	Heartbeats bool
+
+	// Tick, if set, is called each second, for what else there is in the world.
+	Tick func(c *Case)
 
 	// Lost nodes have no connection.
 	Lost map[string]bool
@@ -56,6 +57,9 @@ func (n *Nodes) Run(ctx context.Context) {
 			n.step(pod, nodes)
 		}
 		n.settle(pods)
+		if n.Tick != nil {
+			n.Tick(n.c)
+		}
 	}
 }
 
@@ -249,5 +253,3 @@ func (c *Case) makeNodes(count int) {
 		c.Make(node)
 	}
 }
-
-var _ = memapi.Kind{}

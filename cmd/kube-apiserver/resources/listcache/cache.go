@@ -3,6 +3,7 @@ package listcache
 import (
 	"bytes"
 	"hash/maphash"
+	"math/rand/v2"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -20,8 +21,8 @@ const (
 	maxItem = 256 << 10
 	// idle is how long an encoding stays that no list shows: for one such time at least, for two at most.
 	idle = 5 * time.Minute
-	// marks is how many items are remembered to have been listed once. Two items that share a mark forget each other.
-	marks = 1 << 15
+	// marks is how many items are remembered to have been listed once, row by row: a row that is full forgets any of them.
+	marks, row = 1 << 15, 4
 )
 
 // Cache is what all groups of a server share.
@@ -113,13 +114,30 @@ func (s *shelf) wanted(item metav1.Object) bool {
 		return false
 	}
 	mark := maphash.String(s.cache.seed, string(item.GetUID()))*31 + maphash.String(s.cache.seed, item.GetResourceVersion()) + s.form
-	if s.cache.listed[mark%marks].Swap(mark) != mark {
+	if !s.cache.marked(mark) {
 		return false
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	k := s.kept[item.GetUID()]
 	return k == nil || k.shown != nil || k.version != item.GetResourceVersion()
+}
+
+// marked says whether a mark was set, which it no longer is then; otherwise it sets it.
+func (c *Cache) marked(mark uint64) bool {
+	start := mark % (marks / row) * row
+	free := start + rand.Uint64N(row)
+	for i := start; i < start+row; i++ {
+		switch c.listed[i].Load() {
+		case mark:
+			c.listed[i].Store(0)
+			return true
+		case 0:
+			free = i
+		}
+	}
+	c.listed[free].Store(mark)
+	return false
 }
 
 // keep takes an encoding, which nobody may change from now on.

@@ -124,6 +124,20 @@ func TestAnItemIsKeptFromItsSecondListOn(t *testing.T) {
 	}
 }
 
+// TestAllItemsOfALargeListAreKept: items do not for ever push each other out of what is remembered.
+func TestAllItemsOfALargeListAreKept(t *testing.T) {
+	cache := New(DefaultBytes)
+	e := encodersFor(t, cache, runtime.ContentTypeProtobuf, corev1.SchemeGroupVersion)
+	list := configMaps(10000)
+	for range 5 {
+		e.same(t, list)
+	}
+	shelf := cache.shelf(reflect.TypeFor[corev1.ConfigMap](), string(identifier(t, runtime.ContentTypeProtobuf)))
+	if kept := len(shelf.kept); kept < 9990 {
+		t.Errorf("%d of 10000 items are kept", kept)
+	}
+}
+
 func identifier(t *testing.T, media string) runtime.Identifier {
 	t.Helper()
 	all, err := api.NewTypes()

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -487,10 +488,30 @@ func checkCounted(c *Case, e memapi.Event) {
 	if u := j.Status.UncountedTerminatedPods; u != nil && (slices.Contains(u.Succeeded, pod.UID) || slices.Contains(u.Failed, pod.UID)) {
 		return
 	}
-	if pod.Annotations[batchv1.JobCompletionIndexAnnotation] != "" && strings.Contains(","+j.Status.CompletedIndexes+"-", pod.Annotations[batchv1.JobCompletionIndexAnnotation]) {
+	if hasIndex(j.Status.CompletedIndexes, pod.Annotations[batchv1.JobCompletionIndexAnnotation]) {
 		return
 	}
 	c.Wrong("pod %s of Job %s, which ended, is let go before it is counted", pod.Name, j.Name)
+}
+
+// hasIndex tells whether a list such as "0-2,5" has an index.
+func hasIndex(list, index string) bool {
+	n, err := strconv.Atoi(index)
+	if err != nil {
+		return false
+	}
+	for part := range strings.SplitSeq(list, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		a, errA := strconv.Atoi(first)
+		b, errB := strconv.Atoi(last)
+		if errA == nil && errB == nil && a <= n && n <= b {
+			return true
+		}
+	}
+	return false
 }
 
 func cronJobs() World {

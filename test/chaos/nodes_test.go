@@ -49,7 +49,7 @@ func (n *Nodes) Run(ctx context.Context) {
 		case <-ticker.C:
 		}
 		if n.Heartbeats && !time.Now().Before(beat) {
-			beat = time.Now().Add(10 * time.Second)
+			beat = time.Now().Add(20 * time.Second)
 			n.renew()
 		}
 		var pods []*v1.Pod

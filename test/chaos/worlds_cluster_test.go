@@ -265,7 +265,6 @@ func serviceEndpoints() World {
 func serviceSlices() World {
 	return World{
 		With: []string{"replicaset-controller"}, Begin: beginServing, Steps: serving(),
-		Configure: nil,
 		Check: func(c *Case, e memapi.Event) {
 			if e.Kind.Resource != "endpointslices" || e.Old != nil {
 				return

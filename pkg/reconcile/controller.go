@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
@@ -57,10 +58,12 @@ type Controller struct {
 	reconciler Reconciler
 	options    Options
 	queue      workqueue.TypedRateLimitingInterface[Key]
+	order      *order
 	gate       *gate
 
 	mu     sync.Mutex
 	synced []cache.DoneChecker
+	doubts map[Key]map[cache.SharedIndexInformer]Newest
 }
 
 // New returns a controller; name is the value of the label "name" of its queue's metrics.
@@ -78,9 +81,11 @@ func New(name string, r Reconciler, o Options) *Controller {
 		o.MaxDelay = 5 * time.Minute
 	}
 	c := &Controller{name: name, reconciler: r, options: o}
-	c.queue = workqueue.NewTypedRateLimitingQueueWithConfig(
-		newBackoff(o),
-		workqueue.TypedRateLimitingQueueConfig[Key]{Name: name, Clock: quiet{o.Clock}})
+	c.order = newOrder()
+	clock := quiet{o.Clock}
+	ordered := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[Key]{Name: name, Clock: clock, Queue: c.order})
+	delaying := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[Key]{Name: name, Clock: clock, Queue: ordered})
+	c.queue = workqueue.NewTypedRateLimitingQueueWithConfig(newBackoff(o), workqueue.TypedRateLimitingQueueConfig[Key]{Name: name, Clock: clock, DelayingQueue: delaying})
 	c.gate = newGate(c.queue.Add)
 	return c
 }
@@ -96,7 +101,8 @@ func (c *Controller) EnqueueAfter(key Key, delay time.Duration) { c.queue.AddAft
 
 // Watch enqueues the keys that keys returns for each object that inf adds, updates or deletes. An update enqueues the keys of
 // the old and of the new object; the last known state of a deleted object is unwrapped from its tombstone. keys may be nil to
-// only wait for the cache and to follow its progress. Run waits for inf to be complete.
+// only wait for the cache and to follow its progress. Run waits for inf to be complete. What the first list and a resync tell waits
+// behind what happens.
 func (c *Controller) Watch(inf cache.SharedIndexInformer, keys func(obj any) []Key) {
 	c.WatchBatched(inf, 0, keys)
 }
@@ -104,7 +110,7 @@ func (c *Controller) Watch(inf cache.SharedIndexInformer, keys func(obj any) []K
 // WatchBatched is Watch with a delay before each reconciliation, in which further changes are taken along.
 func (c *Controller) WatchBatched(inf cache.SharedIndexInformer, delay time.Duration, keys func(obj any) []Key) {
 	src := c.gate.source(inf)
-	enqueue := func(objs ...any) {
+	enqueue := func(known bool, objs ...any) {
 		if keys == nil {
 			return
 		}
@@ -113,24 +119,25 @@ func (c *Controller) WatchBatched(inf cache.SharedIndexInformer, delay time.Dura
 			for _, key := range keys(obj) {
 				if _, dup := seen[key]; !dup {
 					seen[key] = struct{}{}
+					c.order.expect(key, known)
 					c.queue.AddAfter(key, delay)
 				}
 			}
 		}
 	}
-	registration, err := inf.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(obj any) {
+	registration, err := inf.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(obj any, listed bool) {
 			c.gate.delivered(src, obj, false)
-			enqueue(obj)
+			enqueue(listed, obj)
 		},
 		UpdateFunc: func(old, obj any) {
 			c.gate.delivered(src, obj, false)
-			enqueue(old, obj)
+			enqueue(unchanged(old, obj), old, obj)
 		},
 		DeleteFunc: func(obj any) {
 			obj = Unwrap(obj)
 			c.gate.delivered(src, obj, true)
-			enqueue(obj)
+			enqueue(false, obj)
 		},
 	})
 	if err != nil {
@@ -141,6 +148,13 @@ func (c *Controller) WatchBatched(inf cache.SharedIndexInformer, delay time.Dura
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.synced = append(c.synced, registration.HasSyncedChecker())
+}
+
+// unchanged tells whether an update is a resync.
+func unchanged(old, obj any) bool {
+	a, errA := meta.Accessor(old)
+	b, errB := meta.Accessor(obj)
+	return errA == nil && errB == nil && a.GetResourceVersion() != "" && a.GetResourceVersion() == b.GetResourceVersion()
 }
 
 // Unwrap returns the last known state of a deleted object when obj is the tombstone of one, and obj otherwise.
@@ -187,6 +201,11 @@ func (c *Controller) next(ctx context.Context) bool {
 	}
 	defer c.queue.Done(key)
 	if ctx.Err() != nil {
+		return true
+	}
+	if err := c.resolve(ctx, key); err != nil {
+		logRetry(ctx, key, err)
+		c.queue.AddRateLimited(key)
 		return true
 	}
 	if c.gate.held(key) {

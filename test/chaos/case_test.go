@@ -14,6 +14,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -144,7 +145,6 @@ func (c *Case) users(ctx context.Context, w World, lasting time.Duration) {
 // end waits for the end of the faults, for the end of the work, and for rest.
 func (c *Case) end(w World, p *process) error {
 	time.Sleep(time.Until(c.Plan.Until) + time.Second)
-	p.Calm()
 	missing := c.done(w)
 	for deadline := time.Now().Add(patience); missing != nil && time.Now().Before(deadline) && len(c.wrong()) == 0; missing = c.done(w) {
 		time.Sleep(5 * time.Second)
@@ -195,7 +195,7 @@ func (c *Case) story(err error) string {
 	lines := c.Plan.Trace()
 	for _, e := range c.Server.Log() {
 		if e.Actor != "setup" && e.Kind.Resource != "leases" {
-			lines = append(lines, fmt.Sprintf("%8.3fs  %s: %s %s %s/%s", e.Time.Sub(c.Plan.Start).Seconds(), e.Actor, strings.ToLower(string(e.Type)), e.Kind.Resource, e.Object.GetNamespace(), e.Object.GetName()))
+			lines = append(lines, fmt.Sprintf("%8.3fs  %s: %s %s %s/%s", e.Time.Sub(c.Plan.Start).Seconds(), e.Actor, strings.ToLower(string(e.Type)), e.Kind.Resource, e.Object.GetNamespace(), e.Object.GetName())+state(e))
 		}
 	}
 	slices.Sort(lines)
@@ -204,6 +204,21 @@ func (c *Case) story(err error) string {
 		fmt.Fprintln(&b, line)
 	}
 	return b.String()
+}
+
+// state says in a few words what an object has come to.
+func state(e memapi.Event) string {
+	text := ""
+	if phase, _, _ := unstructured.NestedString(e.Object.Object, "status", "phase"); phase != "" {
+		text = ", " + phase
+	}
+	if node, _, _ := unstructured.NestedString(e.Object.Object, "spec", "nodeName"); node != "" {
+		text += " on " + node
+	}
+	if e.Object.GetDeletionTimestamp() != nil {
+		text += ", being deleted"
+	}
+	return text
 }
 
 // process is the daemon with the world's controllers, which is started again whenever it ends.
@@ -264,9 +279,6 @@ func (p *process) live(ctx context.Context) {
 	}
 	life.Kill()
 }
-
-// Calm is called when the faults are over.
-func (p *process) Calm() {}
 
 // Restart ends the process, which starts anew.
 func (p *process) Restart() {

@@ -94,7 +94,7 @@ func (g graph) make(c *Case) {
 func (g graph) compare(c *Case) error {
 	alive, owners := g.outcome()
 	for i := range g.size {
-		m := one[v1.ConfigMap](c, ns, g.name(i))
+		m := c.Server.Peek("", "configmaps", ns, g.name(i))
 		if err := missing(g.name(i)+" lives", m != nil, alive[i]); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (g graph) compare(c *Case) error {
 			continue
 		}
 		var have, want []string
-		for _, r := range m.OwnerReferences {
+		for _, r := range m.GetOwnerReferences() {
 			have = append(have, r.Name)
 		}
 		for _, o := range owners[i] {
@@ -110,7 +110,7 @@ func (g graph) compare(c *Case) error {
 		}
 		slices.Sort(have)
 		slices.Sort(want)
-		if err := inOrder(missing("owners of "+g.name(i), have, want), missing(g.name(i)+" is being deleted", m.DeletionTimestamp != nil, false)); err != nil {
+		if err := inOrder(missing("owners of "+g.name(i), have, want), missing(g.name(i)+" is being deleted", m.GetDeletionTimestamp() != nil, false)); err != nil {
 			return err
 		}
 	}
@@ -159,11 +159,11 @@ func manyGraphs(count, size, removals int) World {
 	}
 	for i := range removals {
 		w.Steps = append(w.Steps, func(c *Case) {
-			for range 600 {
+			for range 120 {
 				if !slices.ContainsFunc(graphs, func(g graph) bool { return !g.settled(c, i) }) {
 					break
 				}
-				time.Sleep(time.Second)
+				time.Sleep(5 * time.Second)
 			}
 			for _, g := range graphs {
 				remove[v1.ConfigMap](c, ns, g.name(g.removed[i].object), g.removed[i].policy)

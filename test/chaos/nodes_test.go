@@ -22,6 +22,8 @@ type Nodes struct {
 	// Heartbeats: the nodes renew their leases and the condition Ready.
 	Heartbeats bool
 
+	// Every is how often the kubelets do something; each second if 0.
+	Every time.Duration
 	// Tick, if set, is called each second, for what else there is in the world.
 	Tick func(c *Case)
 
@@ -37,19 +39,19 @@ type Nodes struct {
 
 func (n *Nodes) Run(ctx context.Context) {
 	n.since, n.running = map[string]time.Time{}, map[string]map[string]string{}
-	ticker := time.NewTicker(time.Second)
+	ticker := time.NewTicker(max(n.Every, time.Second))
 	defer ticker.Stop()
-	beat := 0
+	beat := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if n.Heartbeats && beat%10 == 0 {
+		if n.Heartbeats && !time.Now().Before(beat) {
+			beat = time.Now().Add(20 * time.Second)
 			n.renew()
 		}
-		beat++
 		var pods []*v1.Pod
 		var nodes []*v1.Node
 		n.c.Server.Locked(func() { pods, nodes = all[v1.Pod](n.c), all[v1.Node](n.c) })

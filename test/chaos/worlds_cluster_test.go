@@ -123,6 +123,11 @@ func lostPods() World {
 		Steps: []func(c *Case){
 			removeNode("n2"), loseNode("n3"), add("n2"), removeNode("n1"), add("n4"),
 			func(c *Case) { c.Make(pod("e", "n4", v1.PodRunning)) }, // on a node the cache may not have yet
+			func(c *Case) { // another pod of a name that the controller is about to delete
+				zero := int64(0)
+				_, _ = c.Server.Delete("user", resourceOf[v1.Pod](c.Server), ns, "a", metav1.DeleteOptions{GracePeriodSeconds: &zero})
+				_, _ = c.Server.Create("setup", toObject(pod("a", "n4", v1.PodRunning)))
+			},
 			func(c *Case) { remove[v1.Pod](c, ns, "c", "") },
 			func(c *Case) {
 				edit[v1.Node](c, "user", "", "n3", func(n *v1.Node) {
@@ -152,7 +157,7 @@ func lostPods() World {
 			}
 			// Pod b stays if its node came back before the controller was sure, and goes otherwise.
 			left = slices.DeleteFunc(left, func(name string) bool { return name == "b" })
-			return missing("pods", left, []string{"d", "e"})
+			return missing("pods", left, []string{"a", "d", "e"})
 		},
 	}
 }
@@ -260,7 +265,6 @@ func serviceEndpoints() World {
 func serviceSlices() World {
 	return World{
 		With: []string{"replicaset-controller"}, Begin: beginServing, Steps: serving(),
-		Configure: nil,
 		Check: func(c *Case, e memapi.Event) {
 			if e.Kind.Resource != "endpointslices" || e.Old != nil {
 				return

@@ -15,7 +15,6 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"pilotis.dev/cmd/kube-controller-manager/app"
 	"pilotis.dev/test/chaos/memapi"
@@ -323,5 +322,3 @@ func expiredTokens() World {
 		Done: func(c *Case) error { return missing("tokens", len(all[v1.Secret](c)), 1) },
 	}
 }
-
-var _ = ptr.To[int]

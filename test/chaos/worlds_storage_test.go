@@ -122,7 +122,7 @@ func boundVolumes() World {
 	}
 }
 
-// user is a pod with a claim, bound to a node if one is named.
+// userOf is a pod with a claim, bound to a node if one is named.
 func userOf(name, claim, node string) *v1.Pod {
 	p := &v1.Pod{ObjectMeta: meta(name), Spec: template("x").Spec}
 	p.Spec.NodeName = node
@@ -504,7 +504,7 @@ func taintedDevices() World {
 				p := &v1.Pod{ObjectMeta: meta(name), Spec: template("x").Spec}
 				p.Spec.ResourceClaims = []v1.PodResourceClaim{{Name: "gpu", ResourceClaimName: ptr.To("c-" + name)}}
 				c.Make(p)
-				var uid = p.UID
+				uid := p.UID
 				c.Server.Locked(func() { uid = one[v1.Pod](c, ns, name).UID })
 				c.Make(&resourcev1.ResourceClaim{ObjectMeta: meta("c-" + name), Status: resourcev1.ResourceClaimStatus{
 					Allocation:  &resourcev1.AllocationResult{Devices: resourcev1.DeviceAllocationResult{Results: []resourcev1.DeviceRequestAllocationResult{{Request: "r", Driver: "gpus.example.com", Pool: "pool", Device: name}}}},

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -314,7 +315,10 @@ func daemonSets() World {
 		},
 		Check: func(c *Case, e memapi.Event) {
 			if made := createdPod(e, "daemon-set-controller"); made != nil {
-				there := podsOf(c, controllerUID(made), func(p *v1.Pod) bool { return !finished(p) && targetOf(p) == targetOf(made) })
+				// A pod whose label a user took is the set's no longer, even while it still names it as owner.
+				there := podsOf(c, controllerUID(made), func(p *v1.Pod) bool {
+					return !finished(p) && targetOf(p) == targetOf(made) && p.Labels["app"] == "agent"
+				})
 				if len(there) > 1 {
 					c.Wrong("node %s gets %s while it has %s", targetOf(made), made.Name, there[0].Name)
 				}
@@ -377,7 +381,8 @@ func (s ends) note(e memapi.Event) {
 		return
 	}
 	pod := typed[v1.Pod](e.Object)
-	if owner := controllerUID(pod); owner != "" && finished(pod) {
+	// A pod without the finalizer was let go before it ended: its Job was suspended, or had too many.
+	if owner := controllerUID(pod); owner != "" && finished(pod) && slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer) {
 		if s[owner] == nil {
 			s[owner] = map[types.UID]v1.PodPhase{}
 		}
@@ -487,10 +492,30 @@ func checkCounted(c *Case, e memapi.Event) {
 	if u := j.Status.UncountedTerminatedPods; u != nil && (slices.Contains(u.Succeeded, pod.UID) || slices.Contains(u.Failed, pod.UID)) {
 		return
 	}
-	if pod.Annotations[batchv1.JobCompletionIndexAnnotation] != "" && strings.Contains(","+j.Status.CompletedIndexes+"-", pod.Annotations[batchv1.JobCompletionIndexAnnotation]) {
+	if hasIndex(j.Status.CompletedIndexes, pod.Annotations[batchv1.JobCompletionIndexAnnotation]) {
 		return
 	}
 	c.Wrong("pod %s of Job %s, which ended, is let go before it is counted", pod.Name, j.Name)
+}
+
+// hasIndex tells whether a list such as "0-2,5" has an index.
+func hasIndex(list, index string) bool {
+	n, err := strconv.Atoi(index)
+	if err != nil {
+		return false
+	}
+	for part := range strings.SplitSeq(list, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		a, errA := strconv.Atoi(first)
+		b, errB := strconv.Atoi(last)
+		if errA == nil && errB == nil && a <= n && n <= b {
+			return true
+		}
+	}
+	return false
 }
 
 func cronJobs() World {
@@ -534,7 +559,8 @@ func cronJobs() World {
 			if done > 3 {
 				return fmt.Errorf("%d finished Jobs are kept, of 3", done)
 			}
-			if cron.Status.LastScheduleTime == nil {
+			// A CronJob that was suspended within its first minute has started none.
+			if cron.Status.LastScheduleTime == nil && suspended.Sub(cron.CreationTimestamp.Time) > time.Minute {
 				return fmt.Errorf("no Job was ever started")
 			}
 			open := 0

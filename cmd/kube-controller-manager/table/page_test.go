@@ -40,12 +40,20 @@ func pageOf(rows []Row) string {
 			name += " (off unless `--controllers` names it)"
 		}
 		account := r.Account()
-		if r.AsDaemon {
+		switch {
+		case r.AsDaemon:
 			account = "the daemon's own"
+		case len(r.Reads)+len(r.Cached)+len(r.Writes) == 0:
+			account = "–"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, r.Purpose, code(slices.Concat(r.Reads, r.Cached)), code(r.Writes), account)
 	}
 	return b.String()
 }
 
-func code(list []string) string { return "`" + strings.Join(list, "`, `") + "`" }
+func code(list []string) string {
+	if len(list) == 0 {
+		return "–"
+	}
+	return "`" + strings.Join(list, "`, `") + "`"
+}

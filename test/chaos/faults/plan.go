@@ -21,6 +21,8 @@ const (
 	// Storm ends the process before and after each write in turn: of three tries of a write the first is not carried out, the
 	// second is and nobody learns of it, the third is left alone.
 	Storm
+	// Frozen: nothing goes wrong but that the informers see nothing of the kinds in Plan.Frozen.
+	Frozen
 	// None: nothing goes wrong.
 	None
 )
@@ -54,7 +56,7 @@ type window struct{ start, end time.Time }
 func New(seed uint64, mode Mode, lasting time.Duration) *Plan {
 	now := time.Now()
 	p := &Plan{Seed: seed, Mode: mode, Start: now, Until: now.Add(lasting), counts: map[string]int{}, windows: map[string][]window{}}
-	p.OldServer = mode != None && p.draw("old server")(2) == 0
+	p.OldServer = mode != None && mode != Frozen && p.draw("old server")(2) == 0
 	return p
 }
 

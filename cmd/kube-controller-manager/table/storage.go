@@ -10,6 +10,7 @@ import (
 	"pilotis.dev/cmd/kube-controller-manager/controllers/ephemeralvolume"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/protection"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/resourceclaim"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/selinuxwarning"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/storagemigration"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/storageversion"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/volumebinder"
@@ -130,6 +131,14 @@ func storage() []Row {
 					return nil, err
 				}
 				return storageversion.New(env.Informers, env.Client), nil
+			},
+		},
+		{
+			Name: "selinux-warning-controller", OffByDefault: true,
+			Purpose: "tells of pods that cannot share a volume under different SELinux labels",
+			Reads:   []string{"pods", "persistentvolumes", "persistentvolumeclaims", "csidrivers.storage.k8s.io"}, Writes: []string{events},
+			New: func(_ context.Context, env *Env) (Runner, error) {
+				return selinuxwarning.New(env.Informers, env.Recorder("selinux_warning"))
 			},
 		},
 	}

@@ -3,6 +3,7 @@
 package standalone
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -113,6 +114,103 @@ func TestDaemonsAlone(t *testing.T) {
 	})
 	if out, err := kubectl("get", "pods", "--field-selector=status.phase=Pending", "-o", "name"); err != nil || strings.Count(out, "pod/web-") != 3 {
 		t.Errorf("pending Pods: %q, %v", out, err)
+	}
+	tryControllers(t, kubectl, dir)
+}
+
+// oneOfEach is work for as many controllers as possible without a node.
+const oneOfEach = `
+{apiVersion: v1, kind: Secret, type: kubernetes.io/service-account-token, metadata: {namespace: work, name: token, annotations: {kubernetes.io/service-account.name: default}}}
+---
+{apiVersion: v1, kind: ResourceQuota, metadata: {namespace: work, name: pods}, spec: {hard: {pods: "100"}}}
+---
+{apiVersion: v1, kind: Service, metadata: {namespace: work, name: s}, spec: {selector: {app: a}, ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {namespace: work, name: m}, spec: {ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Endpoints, metadata: {namespace: work, name: m}, subsets: [{addresses: [{ip: 192.0.2.1}], ports: [{port: 80}]}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {namespace: work, name: set}
+spec:
+  selector: {matchLabels: {app: a}}
+  template: {metadata: {labels: {app: a}}, spec: {containers: [{name: c, image: example.org/c}]}}
+  volumeClaimTemplates: [{metadata: {name: v}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}]
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {namespace: work, name: daemon}
+spec:
+  selector: {matchLabels: {app: d}}
+  template: {metadata: {labels: {app: d}}, spec: {containers: [{name: c, image: example.org/c}]}}
+---
+{apiVersion: v1, kind: ReplicationController, metadata: {namespace: work, name: rc}, spec: {selector: {app: r}, template: {metadata: {labels: {app: r}}, spec: {containers: [{name: c, image: example.org/c}]}}}}
+---
+{apiVersion: batch/v1, kind: Job, metadata: {namespace: work, name: job}, spec: {activeDeadlineSeconds: 1, ttlSecondsAfterFinished: 1, template: {spec: {restartPolicy: Never, containers: [{name: c, image: example.org/c}]}}}}
+---
+{apiVersion: batch/v1, kind: CronJob, metadata: {namespace: work, name: cron}, spec: {schedule: "* * * * *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: example.org/c}]}}}}}}
+---
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {namespace: work, name: budget}, spec: {minAvailable: 1, selector: {matchLabels: {app: a}}}}
+---
+{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {namespace: work, name: hpa}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: StatefulSet, name: set}, maxReplicas: 2}}
+---
+{apiVersion: v1, kind: Pod, metadata: {namespace: work, name: ephemeral}, spec: {containers: [{name: c, image: example.org/c}], volumes: [{name: v, ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}}}]}}
+---
+{apiVersion: v1, kind: PersistentVolume, metadata: {name: volume}, spec: {capacity: {storage: 1Mi}, accessModes: [ReadWriteOnce], persistentVolumeReclaimPolicy: Retain, hostPath: {path: /nowhere}}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: node-1}}
+---
+{apiVersion: storagemigration.k8s.io/v1, kind: StorageVersionMigration, metadata: {name: secrets}, spec: {resource: {group: "", resource: secrets}}}
+`
+
+// tryControllers gives every controller work, and finds none that lacks a right: with --use-service-account-credentials each has those
+// of its own account alone, which come from the table of controllers.
+func tryControllers(t *testing.T, kubectl func(...string) (string, error), dir string) {
+	t.Helper()
+	manifest := filepath.Join(dir, "work.yaml")
+	write(t, manifest, oneOfEach)
+	if out, err := kubectl("create", "namespace", "work"); err != nil {
+		t.Fatal(err, out)
+	}
+	daemons.Eventually(t, "the namespace's ServiceAccount", func() (string, bool) {
+		out, err := kubectl("--namespace=work", "get", "serviceaccount", "default")
+		return out, err == nil
+	})
+	if out, err := kubectl("apply", "-f", manifest); err != nil {
+		t.Fatal(err, out)
+	}
+	for what, c := range map[string]struct{ want, args string }{
+		"a bound claim of a StatefulSet": {"Bound", "--namespace=work get pvc -o jsonpath={.items[*].status.phase}"},
+		"a token in a Secret":            {"ey", "--namespace=work get secret token -o jsonpath={.data.token}"},
+		"a counted quota":                {"pods", "--namespace=work get resourcequota pods -o jsonpath={.status.used}"},
+		"mirrored Endpoints":             {"192.0.2.1", "--namespace=work get endpointslices -o jsonpath={.items[*].endpoints[*].addresses}"},
+		"the end of a Job":               {"NotFound", "--namespace=work get job job"},
+		"a node's range of addresses":    {"10.244", "get node node-1 -o jsonpath={.spec.podCIDR}"},
+		"a finished migration":           {"Succeeded", "get storageversionmigration secrets -o jsonpath={.status.conditions[?(@.status=='True')].type}"},
+		"the authority of the API":       {"BEGIN CERTIFICATE", "get clustertrustbundle --field-selector=spec.signerName=kubernetes.io/kube-apiserver-serving -o jsonpath={.items[*].spec.trustBundle}"},
+	} {
+		daemons.Eventually(t, what, func() (string, bool) {
+			out, _ := kubectl(strings.Split(c.args, " ")...)
+			return out, strings.Contains(out, c.want) || c.want == "ey" && strings.HasPrefix(out, "ZXlK") // base64 of it
+		})
+	}
+	if out, err := kubectl("delete", "namespace", "work", "--timeout=60s"); err != nil {
+		t.Error(err, out)
+	}
+	audit, err := os.ReadFile(filepath.Join(dir, "audit.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(audit)) {
+		var e struct {
+			Verb, RequestURI string
+			User             struct{ Username string }
+			ResponseStatus   struct{ Code int }
+		}
+		if err := json.Unmarshal([]byte(line), &e); err == nil && e.ResponseStatus.Code == http.StatusForbidden && strings.HasPrefix(e.User.Username, "system:serviceaccount:kube-system:") {
+			t.Errorf("%s may not %s %s", e.User.Username, e.Verb, e.RequestURI)
+		}
 	}
 }
 

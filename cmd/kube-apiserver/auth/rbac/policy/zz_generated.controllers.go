@@ -195,6 +195,11 @@ func controllers() []controller {
 		{"root-ca-cert-publisher", "", []rbacv1.PolicyRule{
 			allow("create,update", "", "configmaps"),
 		}},
+		{"selinux-warning-controller", "", []rbacv1.PolicyRule{
+			allow("create,patch,update", ",events.k8s.io", "events"),
+			allow("get,list,watch", "", "persistentvolumeclaims,persistentvolumes,pods"),
+			allow("get,list,watch", "storage.k8s.io", "csidrivers"),
+		}},
 		{"service-account-controller", "", []rbacv1.PolicyRule{
 			allow("create", "", "serviceaccounts"),
 		}},

@@ -145,7 +145,8 @@ func (u *Updater) Get(ctx context.Context, name string, options *metav1.GetOptio
 // Update implements rest.Updater. A subresource never creates its object.
 func (u *Updater) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return u.store.Update(ctx, name, info, create, update, false, options)
+	obj, created, err := u.store.Update(ctx, name, info, create, update, false, options)
+	return obj, created, patchError(err)
 }
 
 // GetResetFields implements rest.ResetFieldsStrategy.

@@ -8,6 +8,8 @@ PART           ?=
 IMAGE          ?=
 BENCH          ?=
 FUZZTIME       ?= 30m
+RUNS           ?= 30
+SEED           ?= 1
 CMD            ?=
 
 export CMD
@@ -17,10 +19,10 @@ export GOFLAGS     := -trimpath -buildvcs=false
 RUN_CLUSTER := bin/cluster --name=$(CLUSTER)
 BUILD       := cd build && GOWORK=off go run ./cmd/build
 MODULES     := $(shell sed -n 's/^\t\.\///p' go.work)
-TEST_MODULES := $(filter-out test/%,$(MODULES))
+TEST_MODULES := $(filter-out test/e2e test/perf,$(MODULES))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e conformance test-vm fuzz bench clean
+.PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e conformance test-vm fuzz chaos bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -88,6 +90,10 @@ test-vm: images ## kubeadm under systemd, and make up, on a machine with cgroup 
 fuzz: ## run every fuzz target, the time shared out among them: FUZZTIME=30m
 	@build/deps.sh
 	@FUZZTIME="$(FUZZTIME)" build/fuzz.sh $(TEST_MODULES)
+
+chaos: ## controllers under faults, more seeds than make test tries: RUNS=30 SEED=1
+	@build/deps.sh
+	@cd test/chaos && GOWORK=off go test -count=1 -timeout=12h . -seed=$(SEED) -runs=$(RUNS)
 
 bench: images ## the figures of docs/performance.md: BENCH="cluster apiserver controllers scheduler units"
 	@BENCH="$(BENCH)" build/bench.sh

@@ -57,11 +57,13 @@ func selectables() []selectable {
 	}
 }
 
-// addFieldLabels teaches the scheme which field selectors each kind takes. An unknown one is refused.
+// addFieldLabels teaches the scheme which field selectors each kind takes, in all its versions. An unknown one is refused.
 func addFieldLabels(s *runtime.Scheme) error {
 	for _, f := range selectables() {
-		if err := s.AddFieldLabelConversionFunc(f.kind, f.convert); err != nil {
-			return err
+		for _, v := range s.VersionsForGroupKind(f.kind.GroupKind()) {
+			if err := s.AddFieldLabelConversionFunc(v.WithKind(f.kind.Kind), f.convert); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

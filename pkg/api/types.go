@@ -2,6 +2,23 @@ package api
 
 import (
 	"fmt"
+	admissionregistrationv1alpha1 "k8s.io/api/admissionregistration/v1alpha1"
+	admissionregistrationv1beta1 "k8s.io/api/admissionregistration/v1beta1"
+	apiserverinternalv1alpha1 "k8s.io/api/apiserverinternal/v1alpha1"
+	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
+	coordinationv1alpha2 "k8s.io/api/coordination/v1alpha2"
+	coordinationv1beta1 "k8s.io/api/coordination/v1beta1"
+	lifecyclev1alpha1 "k8s.io/api/lifecycle/v1alpha1"
+	resourcev1alpha3 "k8s.io/api/resource/v1alpha3"
+	resourcev1beta1 "k8s.io/api/resource/v1beta1"
+	resourcev1beta2 "k8s.io/api/resource/v1beta2"
+	schedulingv1alpha3 "k8s.io/api/scheduling/v1alpha3"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
+	storagemigrationv1beta1 "k8s.io/api/storagemigration/v1beta1"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
+	baseversion "k8s.io/component-base/version"
+	"reflect"
+	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -44,46 +61,83 @@ type Types struct {
 	Parameters runtime.ParameterCodec
 }
 
-// group is one API group: its served versions in order of preference and the hub among them.
+// group is one API group.
 type group struct {
-	add      []func(*runtime.Scheme) error
-	versions []schema.GroupVersion
-	hub      schema.GroupVersion
+	// versions in order of preference; of alpha and beta versions, the kinds that this release still serves.
+	versions []version
+	// hubs: a kind's hub is its type in the first of these versions that has it.
+	hubs []schema.GroupVersion
+	// convert registers the conversions between a hub and its other versions; by default they are alike.
+	convert func(*runtime.Scheme) error
+}
+
+type version struct {
+	schema.GroupVersion
+	add func(*runtime.Scheme) error
 }
 
 func one(add func(*runtime.Scheme) error, gv schema.GroupVersion) group {
-	return group{add: []func(*runtime.Scheme) error{add}, versions: []schema.GroupVersion{gv}, hub: gv}
+	return several(version{gv, add})
+}
+
+// several is a group of versions that are written alike. The first that has a kind is the kind's hub.
+func several(versions ...version) group {
+	g := group{versions: versions}
+	for _, v := range versions {
+		g.hubs = append(g.hubs, v.GroupVersion)
+	}
+	return g
 }
 
 func groups() []group {
+	scheduling := several(
+		version{schedulingv1.SchemeGroupVersion, schedulingv1.AddToScheme},
+		version{schedulingv1beta1.SchemeGroupVersion, schedulingv1beta1.AddToScheme},
+		version{schedulingv1alpha3.SchemeGroupVersion, schedulingv1alpha3.AddToScheme})
+	// v1alpha3 has all kinds of pod groups, and their rules of validation.
+	scheduling.hubs = []schema.GroupVersion{schedulingv1.SchemeGroupVersion, schedulingv1alpha3.SchemeGroupVersion}
+	autoscaling := several(version{autoscalingv2.SchemeGroupVersion, autoscalingv2.AddToScheme}, version{autoscalingv1.SchemeGroupVersion, autoscalingv1.AddToScheme})
+	autoscaling.convert = addAutoscaling
 	return []group{
 		one(corev1.AddToScheme, corev1.SchemeGroupVersion),
-		one(admissionregistrationv1.AddToScheme, admissionregistrationv1.SchemeGroupVersion),
+		several(
+			version{admissionregistrationv1.SchemeGroupVersion, admissionregistrationv1.AddToScheme},
+			version{admissionregistrationv1beta1.SchemeGroupVersion, admissionregistrationv1beta1.AddToScheme},
+			version{admissionregistrationv1alpha1.SchemeGroupVersion, admissionregistrationv1alpha1.AddToScheme}),
+		one(apiserverinternalv1alpha1.AddToScheme, apiserverinternalv1alpha1.SchemeGroupVersion),
 		one(appsv1.AddToScheme, appsv1.SchemeGroupVersion),
 		one(authenticationv1.AddToScheme, authenticationv1.SchemeGroupVersion),
 		one(authorizationv1.AddToScheme, authorizationv1.SchemeGroupVersion),
-		{
-			add:      []func(*runtime.Scheme) error{autoscalingv2.AddToScheme, autoscalingv1.AddToScheme},
-			versions: []schema.GroupVersion{autoscalingv2.SchemeGroupVersion, autoscalingv1.SchemeGroupVersion},
-			hub:      autoscalingv2.SchemeGroupVersion,
-		},
+		autoscaling,
 		one(batchv1.AddToScheme, batchv1.SchemeGroupVersion),
-		one(certificatesv1.AddToScheme, certificatesv1.SchemeGroupVersion),
-		one(coordinationv1.AddToScheme, coordinationv1.SchemeGroupVersion),
+		several(
+			version{certificatesv1.SchemeGroupVersion, certificatesv1.AddToScheme},
+			version{certificatesv1beta1.SchemeGroupVersion, certificatesv1beta1.AddToScheme}),
+		several(
+			version{coordinationv1.SchemeGroupVersion, coordinationv1.AddToScheme},
+			version{coordinationv1beta1.SchemeGroupVersion, coordinationv1beta1.AddToScheme},
+			version{coordinationv1alpha2.SchemeGroupVersion, coordinationv1alpha2.AddToScheme}),
 		one(discoveryv1.AddToScheme, discoveryv1.SchemeGroupVersion),
 		{ // the hub of this group's Event is core/v1's: one storage, two served groups
-			add:      []func(*runtime.Scheme) error{eventsv1.AddToScheme},
-			versions: []schema.GroupVersion{eventsv1.SchemeGroupVersion},
+			versions: []version{{eventsv1.SchemeGroupVersion, eventsv1.AddToScheme}},
+			convert:  addEvents,
 		},
 		one(flowcontrolv1.AddToScheme, flowcontrolv1.SchemeGroupVersion),
+		one(lifecyclev1alpha1.AddToScheme, lifecyclev1alpha1.SchemeGroupVersion),
 		one(networkingv1.AddToScheme, networkingv1.SchemeGroupVersion),
 		one(nodev1.AddToScheme, nodev1.SchemeGroupVersion),
 		one(policyv1.AddToScheme, policyv1.SchemeGroupVersion),
 		one(rbacv1.AddToScheme, rbacv1.SchemeGroupVersion),
-		one(resourcev1.AddToScheme, resourcev1.SchemeGroupVersion),
-		one(schedulingv1.AddToScheme, schedulingv1.SchemeGroupVersion),
+		several(
+			version{resourcev1.SchemeGroupVersion, resourcev1.AddToScheme},
+			version{resourcev1beta2.SchemeGroupVersion, resourcev1beta2.AddToScheme},
+			version{resourcev1beta1.SchemeGroupVersion, resourcev1beta1.AddToScheme},
+			version{resourcev1alpha3.SchemeGroupVersion, resourcev1alpha3.AddToScheme}),
+		scheduling,
 		one(storagev1.AddToScheme, storagev1.SchemeGroupVersion),
-		one(storagemigrationv1.AddToScheme, storagemigrationv1.SchemeGroupVersion),
+		several(
+			version{storagemigrationv1.SchemeGroupVersion, storagemigrationv1.AddToScheme},
+			version{storagemigrationv1beta1.SchemeGroupVersion, storagemigrationv1beta1.AddToScheme}),
 	}
 }
 
@@ -96,7 +150,7 @@ func NewTypes(extra ...func(*runtime.Scheme) error) (*Types, error) {
 		}
 	}
 	steps := append([]func(*runtime.Scheme) error{
-		metainternalversion.AddToScheme, addHubs, addAutoscaling, addEvents, addFieldLabels, addQueryConversions,
+		metainternalversion.AddToScheme, addHubs, addConversions, addFieldLabels, addQueryConversions,
 	}, extra...)
 	for _, step := range steps {
 		if err := step(t.Scheme); err != nil {
@@ -110,17 +164,49 @@ func NewTypes(extra ...func(*runtime.Scheme) error) (*Types, error) {
 
 func addServed(s *runtime.Scheme) error {
 	for _, g := range groups() {
-		for _, add := range g.add {
-			if err := add(s); err != nil {
-				return fmt.Errorf("registering API types: %w", err)
+		var order []schema.GroupVersion
+		for _, v := range g.versions {
+			if err := v.register(s); err != nil {
+				return fmt.Errorf("registering %s: %w", v.GroupVersion, err)
 			}
+			order = append(order, v.GroupVersion)
 		}
-		if err := s.SetVersionPriority(g.versions...); err != nil {
+		if err := s.SetVersionPriority(order...); err != nil {
 			return fmt.Errorf("registering API types: %w", err)
 		}
 	}
 	v1 := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(s, v1)
 	s.AddUnversionedTypes(v1, &metav1.Status{}, &metav1.APIVersions{}, &metav1.APIGroupList{}, &metav1.APIGroup{}, &metav1.APIResourceList{})
+	return nil
+}
+
+// removable is implemented by the types of alpha and beta versions.
+type removable interface {
+	APILifecycleRemoved() (major, minor int)
+}
+
+// register adds the kinds of a version to s but for those that this release no longer serves.
+func (v version) register(s *runtime.Scheme) error {
+	if !strings.ContainsAny(v.Version, "ab") {
+		return v.add(s)
+	}
+	all := runtime.NewScheme()
+	if err := v.add(all); err != nil {
+		return err
+	}
+	release := utilversion.MustParse(baseversion.DefaultKubeBinaryVersion)
+	for kind, t := range all.KnownTypes(v.GroupVersion) {
+		obj := reflect.New(t).Interface().(runtime.Object)
+		if r, ok := obj.(removable); ok {
+			if major, minor := r.APILifecycleRemoved(); release.AtLeast(utilversion.MajorMinor(uint(major), uint(minor))) {
+				continue
+			}
+		}
+		if !ofMachinery(t) {
+			s.AddKnownTypeWithName(v.WithKind(kind), obj)
+		}
+	}
+	metav1.AddToGroupVersion(s, v.GroupVersion)
 	return nil
 }

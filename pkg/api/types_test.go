@@ -4,11 +4,14 @@ import (
 	"math/rand"
 	"net/url"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -16,7 +19,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/utils/ptr"
 )
@@ -165,27 +167,6 @@ func TestFieldLabels(t *testing.T) {
 	}
 }
 
-// FuzzDecode feeds the decoder of requests and of etcd anything; it must answer with an object or an error.
-func FuzzDecode(f *testing.F) {
-	ty, err := NewTypes()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add([]byte(`{"apiVersion":"v1","kind":"Pod"}`))
-	f.Add([]byte(`{"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"annotations":{"autoscaling.alpha.kubernetes.io/metrics":"[{}]"}}}`))
-	f.Add([]byte("k8s\x00\x0a\x09\x0a\x02v1\x12\x03Pod"))
-	decoder := ty.Codecs.UniversalDecoder()
-	wire := protobuf.NewSerializer(ty.Scheme, ty.Scheme)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if obj, _, err := decoder.Decode(data, nil, nil); err == nil && obj == nil {
-			t.Error("neither object nor error")
-		}
-		if obj, _, err := wire.Decode(data, nil, nil); err == nil && obj == nil {
-			t.Error("neither object nor error")
-		}
-	})
-}
-
 func BenchmarkStorageDecode(b *testing.B) {
 	ty, err := NewTypes()
 	if err != nil {
@@ -212,5 +193,131 @@ func BenchmarkStorageDecode(b *testing.B) {
 		if _, _, err := (stripCodec{codec}).Decode(data, nil, &corev1.Pod{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Each version of each kind that is stored says all that the others say: what a client of one reads and writes back loses
+// nothing. Objects are filled at random, as far as both shapes have a field.
+func TestVersionsSayTheSame(t *testing.T) {
+	ty := types(t)
+	tried := 0
+	for _, g := range groups() {
+		if g.convert != nil {
+			continue
+		}
+		for _, v := range g.versions {
+			for kind, version := range ty.Scheme.KnownTypes(v.GroupVersion) {
+				hub := ty.Scheme.KnownTypes(schema.GroupVersion{Group: v.Group, Version: runtime.APIVersionInternal})[kind]
+				if ofMachinery(version) || hub == version {
+					continue
+				}
+				if hub == nil {
+					t.Errorf("%s has no hub", v.WithKind(kind))
+					continue
+				}
+				tried++
+				for seed := range int64(100) {
+					in, mid, out := reflect.New(hub), reflect.New(version), reflect.New(hub)
+					fill(in.Elem(), rand.New(rand.NewSource(seed)), 0)
+					if err := ty.Scheme.Convert(in.Interface(), mid.Interface(), nil); err != nil {
+						t.Fatalf("%s: %v", v.WithKind(kind), err)
+					}
+					if err := ty.Scheme.Convert(mid.Interface(), out.Interface(), nil); err != nil {
+						t.Fatalf("%s: %v", v.WithKind(kind), err)
+					}
+					if !equality.Semantic.DeepEqual(in.Interface(), out.Interface()) {
+						t.Fatalf("%s, seed %d:\n%+v\nbecame\n%+v", v.WithKind(kind), seed, in.Elem(), out.Elem())
+					}
+				}
+			}
+		}
+	}
+	if tried < 30 {
+		t.Errorf("only %d kinds and lists have another version than their hub's", tried)
+	}
+}
+
+// fill writes random values to a type of API. Pointers are never to empty values, which some versions cannot tell from none.
+func fill(v reflect.Value, r *rand.Rand, depth int) {
+	switch x := v.Addr().Interface().(type) {
+	case *metav1.TypeMeta:
+		return
+	case *metav1.ObjectMeta:
+		*x = metav1.ObjectMeta{Name: "o", Labels: map[string]string{"l": "v"}}
+		return
+	case *resource.Quantity:
+		*x = *resource.NewQuantity(r.Int63n(100)+1, resource.DecimalSI)
+		return
+	case *metav1.Time:
+		*x = metav1.Unix(r.Int63n(1<<30), 0)
+		return
+	case *metav1.MicroTime:
+		*x = metav1.NewMicroTime(time.Unix(r.Int63n(1<<30), 0))
+		return
+	case *runtime.RawExtension:
+		x.Raw = []byte(`{"a":1}`)
+		return
+	}
+	some := depth < 12 && r.Intn(4) > 0
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), r, depth+1)
+		}
+	case reflect.Pointer:
+		if some {
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(v.Elem(), r, depth+1)
+		}
+	case reflect.Slice:
+		if some {
+			v.Set(reflect.MakeSlice(v.Type(), 1+r.Intn(2), 2))
+			for i := range v.Len() {
+				fill(v.Index(i), r, depth+1)
+			}
+		}
+	case reflect.Map:
+		if some {
+			key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+			fill(key, r, depth+1)
+			fill(value, r, depth+1)
+			v.Set(reflect.MakeMap(v.Type()))
+			v.SetMapIndex(key, value)
+		}
+	case reflect.String:
+		v.SetString(string(rune('a' + r.Intn(26))))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int32, reflect.Int64, reflect.Int:
+		v.SetInt(1 + r.Int63n(100))
+	case reflect.Uint8:
+		v.SetUint(uint64(1 + r.Intn(200)))
+	}
+}
+
+// What this release no longer serves is not known, and what it serves is: k8s.io/api has types of both.
+func TestRemovedKindsAreUnknown(t *testing.T) {
+	ty := types(t)
+	for kind, want := range map[string]bool{
+		"MutatingAdmissionPolicy.v1beta1.admissionregistration.k8s.io":   true,
+		"ValidatingAdmissionPolicy.v1beta1.admissionregistration.k8s.io": false, // removed in 1.34
+		"LeaseCandidate.v1alpha2.coordination.k8s.io":                    true,
+		"Lease.v1beta1.coordination.k8s.io":                              false,
+		"Workload.v1beta1.scheduling.k8s.io":                             true,
+		"PriorityClass.v1beta1.scheduling.k8s.io":                        false,
+	} {
+		gvk, _ := schema.ParseKindArg(kind)
+		if got := ty.Served.Recognizes(*gvk); got != want {
+			t.Errorf("%s is served: %v", kind, got)
+		}
+	}
+}
+
+// A request of certificates.k8s.io/v1beta1 that means the fields of old is told so.
+func TestOldCertificateRequestsAreRefused(t *testing.T) {
+	in := &certificatesv1beta1.PodCertificateRequest{Spec: certificatesv1beta1.PodCertificateRequestSpec{PKIXPublicKey: []byte("key")}}
+	err := types(t).Scheme.Convert(in, &certificatesv1.PodCertificateRequest{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "give spec.stubPKCS10Request") {
+		t.Errorf("got %v", err)
 	}
 }

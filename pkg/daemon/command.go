@@ -71,6 +71,7 @@ func Command(d Daemon) *cobra.Command {
 			ctx, stop := SignalContext()
 			defer stop()
 			settle := time.AfterFunc(startIsOver, releaseStart)
+			go releaseWhenQuiet(ctx)
 			defer settle.Stop()
 			logger := klog.LoggerWithName(klog.Background(), d.Name)
 			return d.Run(klog.NewContext(ctx, logger))

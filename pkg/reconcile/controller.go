@@ -63,6 +63,7 @@ type Controller struct {
 
 	mu     sync.Mutex
 	synced []cache.DoneChecker
+	doubts map[Key]map[cache.SharedIndexInformer]Newest
 }
 
 // New returns a controller; name is the value of the label "name" of its queue's metrics.
@@ -200,6 +201,11 @@ func (c *Controller) next(ctx context.Context) bool {
 	}
 	defer c.queue.Done(key)
 	if ctx.Err() != nil {
+		return true
+	}
+	if err := c.resolve(ctx, key); err != nil {
+		logRetry(ctx, key, err)
+		c.queue.AddRateLimited(key)
 		return true
 	}
 	if c.gate.held(key) {

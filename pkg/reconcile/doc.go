@@ -8,6 +8,7 @@
 // the usual remedy, and over-create when the timeout passes first. Here the controller reports each write (Wrote, Deleted);
 // the gate then holds back that one key until the informer's store has reached the resourceVersion that the API server
 // returned. There is no timeout: a cache that lags for ten minutes delays a decision by ten minutes, and never doubles it.
+// A write whose answer was lost is reported too (Unsure): the key waits until the cache has what the server was found to have.
 // Resource versions of one resource are ordered integers (KEP-5504), and the informer's store reports the version up to
 // which it is complete, so the gate needs no list of expected objects.
 package reconcile

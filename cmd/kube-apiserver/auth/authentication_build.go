@@ -217,7 +217,7 @@ func (o *AuthenticationOptions) serviceAccounts(in AuthenticationInputs, out *Au
 		return fmt.Errorf("--service-account-signing-key-file: %w", err)
 	}
 	core := in.Informers.Core().V1()
-	if err := core.Pods().Informer().SetTransform(trimPod); err != nil {
+	if err := core.Pods().Informer().SetTransform(new(podTrimmer).trim); err != nil {
 		return fmt.Errorf("pods for service account tokens: %w", err)
 	}
 	lookup := &serviceaccount.Lookup{

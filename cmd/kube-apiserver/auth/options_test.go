@@ -319,7 +319,7 @@ func TestTrimmedPodStillTellsWhatItRefersTo(t *testing.T) {
 		}},
 		Status: corev1.PodStatus{Message: "long", ContainerStatuses: []corev1.ContainerStatus{{Name: "plain"}}},
 	}
-	out, err := trimPod(pod)
+	out, err := new(podTrimmer).trim(pod)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,5 +329,48 @@ func TestTrimmedPodStillTellsWhatItRefersTo(t *testing.T) {
 	}
 	if got.UID != "u" || got.Spec.NodeName != "n" || got.Spec.ServiceAccountName != "sa" {
 		t.Errorf("identity is lost: %+v", got)
+	}
+}
+
+// TestTrimmedPodsShareTheirVolumes: the volume of the token is the same for all pods but for its name.
+func TestTrimmedPodsShareTheirVolumes(t *testing.T) {
+	trimmer := new(podTrimmer)
+	trimmed := func(audience string) []corev1.Volume {
+		pod := &corev1.Pod{Spec: corev1.PodSpec{Volumes: []corev1.Volume{
+			{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+			{Name: "token-" + rand.Text(), VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+				{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: audience, Path: "token"}},
+			}}}},
+		}}}
+		out, err := trimmer.trim(pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.(*corev1.Pod).Spec.Volumes
+	}
+	first, second, other := trimmed("a"), trimmed("a"), trimmed("b")
+	if len(first) != 1 || &first[0] != &second[0] {
+		t.Errorf("two pods hold %+v and %+v, expected one list of the token's volume", first, second)
+	}
+	if other[0].Projected.Sources[0].ServiceAccountToken.Audience != "b" {
+		t.Errorf("a pod lost its audience: %+v", other)
+	}
+	claim := &corev1.Pod{Spec: corev1.PodSpec{Volumes: []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}}}}
+	if out, err := trimmer.trim(claim); err != nil || out.(*corev1.Pod).Spec.Volumes[0].Name != "data" {
+		t.Errorf("the claim of an ephemeral volume cannot be named any more: %+v, %v", out, err)
+	}
+}
+
+func BenchmarkTrimPod(b *testing.B) {
+	trimmer := new(podTrimmer)
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Volumes: []corev1.Volume{{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"}}, {ConfigMap: &corev1.ConfigMapProjection{}}, {DownwardAPI: &corev1.DownwardAPIProjection{}},
+	}}}}}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		given := *pod
+		if _, err := trimmer.trim(&given); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -1,13 +1,24 @@
 package auth
 
 import (
+	"sync"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// trimPod keeps of a pod what this process reads from its cache: who it is, where it runs and what it refers to.
-// The cache holds every pod of the cluster; most of a pod is its status and the details of its containers.
-func trimPod(obj any) (any, error) {
+// podTrimmer keeps of a pod what this process reads from its cache: who it is, where it runs and what it refers to.
+// The cache holds every pod of the cluster; most of a pod is its status and the details of its containers. Pods that
+// refer to the same things by their volumes, as all do whose only volume is that of their token, share one list of them.
+type podTrimmer struct {
+	mu     sync.Mutex
+	shared map[string][]corev1.Volume // by their encoding
+}
+
+// maxShared is how many lists of volumes are known at once.
+const maxShared = 1024
+
+func (t *podTrimmer) trim(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok {
 		return obj, nil // a tombstone holds a pod that was trimmed before
@@ -19,7 +30,7 @@ func trimPod(obj any) (any, error) {
 	}
 	spec := &pod.Spec
 	pod.Spec = corev1.PodSpec{
-		NodeName: spec.NodeName, ServiceAccountName: spec.ServiceAccountName, Volumes: spec.Volumes,
+		NodeName: spec.NodeName, ServiceAccountName: spec.ServiceAccountName, Volumes: t.volumes(spec.Volumes),
 		ImagePullSecrets: spec.ImagePullSecrets, ResourceClaims: spec.ResourceClaims,
 		InitContainers: trimContainers(spec.InitContainers), Containers: trimContainers(spec.Containers),
 	}
@@ -35,6 +46,38 @@ func trimPod(obj any) (any, error) {
 		ResourceClaimStatuses: pod.Status.ResourceClaimStatuses, ExtendedResourceClaimStatus: pod.Status.ExtendedResourceClaimStatus,
 	}
 	return pod, nil
+}
+
+// volumes keeps the volumes that may refer to something. Their names count only for ephemeral ones, whose claim is
+// called after them.
+func (t *podTrimmer) volumes(all []corev1.Volume) []corev1.Volume {
+	var referring corev1.PodSpec
+	for _, v := range all {
+		if v.EmptyDir != nil || v.HostPath != nil || v.DownwardAPI != nil || v.NFS != nil || v.Image != nil {
+			continue
+		}
+		if v.Ephemeral == nil {
+			v.Name = ""
+		}
+		referring.Volumes = append(referring.Volumes, v)
+	}
+	if len(referring.Volumes) == 0 {
+		return nil
+	}
+	encoded, err := referring.Marshal()
+	if err != nil {
+		return referring.Volumes
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known, ok := t.shared[string(encoded)]; ok {
+		return known
+	}
+	if len(t.shared) >= maxShared || t.shared == nil {
+		t.shared = map[string][]corev1.Volume{}
+	}
+	t.shared[string(encoded)] = referring.Volumes
+	return referring.Volumes
 }
 
 func mirrorAnnotation(all map[string]string) map[string]string {

@@ -10,7 +10,9 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 
+	"pilotis.dev/api/quantities"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
+	"pilotis.dev/cmd/kube-apiserver/resources/listcache"
 )
 
 // Group is what one API group serves: version → resource or resource/subresource → storage.
@@ -20,6 +22,9 @@ type Group map[string]map[string]rest.Storage
 func Open(env *kind.Env, table []kind.Declaration, enabled serverstorage.APIResourceConfigSource) (map[string]Group, error) {
 	var open []kind.Declaration
 	for _, d := range table {
+		if gate := d.RequiredGate(); gate != "" && !env.Gates.Enabled(gate) {
+			continue
+		}
 		if len(versions(d, enabled)) > 0 {
 			open = append(open, d)
 		}
@@ -88,6 +93,7 @@ func merge(g Group, version string, served map[string]rest.Storage) Group {
 
 // Install serves groups on s, in the given order of discovery.
 func Install(s *genericapiserver.GenericAPIServer, env *kind.Env, groups map[string]Group, order []string) error {
+	lists := listcache.New(listcache.DefaultBytes)
 	var named []*genericapiserver.APIGroupInfo
 	for _, name := range order {
 		group, ok := groups[name]
@@ -95,7 +101,9 @@ func Install(s *genericapiserver.GenericAPIServer, env *kind.Env, groups map[str
 			continue
 		}
 		info := genericapiserver.NewDefaultAPIGroupInfo(name, env.Types.Scheme, env.Types.Parameters, env.Types.Codecs)
+		info.NegotiatedSerializer = quantities.Guard(info.NegotiatedSerializer)
 		info.VersionedResourcesStorageMap = group
+		info.NegotiatedSerializer = lists.Serve(info.NegotiatedSerializer)
 		if name != "" {
 			named = append(named, &info)
 			continue

@@ -3,6 +3,7 @@ package resources
 
 import (
 	"pilotis.dev/cmd/kube-apiserver/resources/admissionregistration"
+	"pilotis.dev/cmd/kube-apiserver/resources/apiserverinternal"
 	"pilotis.dev/cmd/kube-apiserver/resources/apps"
 	"pilotis.dev/cmd/kube-apiserver/resources/autoscaling"
 	"pilotis.dev/cmd/kube-apiserver/resources/batch"
@@ -12,6 +13,7 @@ import (
 	"pilotis.dev/cmd/kube-apiserver/resources/discovery"
 	"pilotis.dev/cmd/kube-apiserver/resources/flowcontrol"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
+	"pilotis.dev/cmd/kube-apiserver/resources/lifecycle"
 	"pilotis.dev/cmd/kube-apiserver/resources/networking"
 	"pilotis.dev/cmd/kube-apiserver/resources/node"
 	"pilotis.dev/cmd/kube-apiserver/resources/policy"
@@ -57,6 +59,7 @@ func Table() []kind.Declaration {
 		certificates.ClusterTrustBundles(),
 		certificates.PodCertificateRequests(),
 
+		coordination.LeaseCandidates(),
 		coordination.Leases(),
 
 		discovery.EndpointSlices(),
@@ -76,7 +79,10 @@ func Table() []kind.Declaration {
 		rbac.RoleBindings(),
 		rbac.Roles(),
 
+		scheduling.CompositePodGroups(),
+		scheduling.PodGroups(),
 		scheduling.PriorityClasses(),
+		scheduling.Workloads(),
 
 		storage.CSIDrivers(),
 		storage.CSINodes(),
@@ -99,8 +105,14 @@ func Table() []kind.Declaration {
 		resource.DeviceTaintRules(),
 		resource.ResourceClaims(),
 		resource.ResourceClaimTemplates(),
+		resource.ResourcePoolStatusRequests(),
 		resource.ResourceSlices(),
 
 		storagemigration.StorageVersionMigrations(),
+
+		apiserverinternal.StorageVersions(),
+
+		lifecycle.EvictionRequests(),
+		lifecycle.Evictions(),
 	}
 }

@@ -41,6 +41,38 @@ func TestServerSideApply(t *testing.T) {
 	}
 }
 
+// A patch that does not fit the kind is the client's fault, and the answer names the field.
+func TestPatchOfAnotherShape(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	api := s.client.AppsV1().Deployments(ns)
+	apply := metav1.PatchOptions{FieldManager: "user"}
+	if _, err := api.Patch(t.Context(), "d", types.ApplyPatchType, []byte(appliedDeployment), apply); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		as          types.PatchType
+		patch, want string
+		options     metav1.PatchOptions
+		subresource []string
+	}{
+		"number":    {types.ApplyPatchType, strings.Replace(appliedDeployment, `"replicas":2`, `"replicas":"two"`, 1), ".spec.replicas", apply, nil},
+		"status":    {types.ApplyPatchType, strings.Replace(appliedDeployment, `"replicas":9`, `"replicas":"two"`, 1), ".status.replicas", apply, []string{"status"}},
+		"new":       {types.ApplyPatchType, strings.NewReplacer(`"d"`, `"new"`, `"replicas":2`, `"replicas":[]`).Replace(appliedDeployment), ".spec.replicas", apply, nil},
+		"directive": {types.StrategicMergePatchType, `{"spec":{"template":{"spec":{"$setElementOrder/contaRners":[{"name":"a"}]}}}}`, "contaRners", metav1.PatchOptions{}, nil},
+	} {
+		object := "d"
+		if name == "new" {
+			object = name
+		}
+		_, err := api.Patch(t.Context(), object, c.as, []byte(c.patch), c.options, c.subresource...)
+		mustBe(t, name, err, apierrors.IsBadRequest)
+		if err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v does not name %s", name, err, c.want)
+		}
+	}
+}
+
 // The scale subresource changes the number and remembers who did.
 func TestScale(t *testing.T) {
 	s := serve(t)

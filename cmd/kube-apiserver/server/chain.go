@@ -8,9 +8,11 @@ import (
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/egressselector"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	aggregatorapiserver "k8s.io/kube-aggregator/pkg/apiserver"
 
 	"pilotis.dev/cmd/kube-apiserver/resources"
+	"pilotis.dev/cmd/kube-apiserver/resources/gated"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 	"pilotis.dev/cmd/kube-apiserver/resources/kubelet"
 	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
@@ -92,6 +94,8 @@ func (c *config) env() (*kind.Env, error) {
 		Types:         c.types,
 		Options:       c.generic.RESTOptionsGetter,
 		Rules:         rules(c.options.AllowPrivileged),
+		Gates:         utilfeature.DefaultFeatureGate,
+		Off:           gated.NewOff(utilfeature.DefaultFeatureGate),
 		Authenticator: c.generic.Authentication.Authenticator,
 		Audiences:     c.generic.Authentication.APIAudiences,
 		Authorizer:    c.generic.Authorization.Authorizer,

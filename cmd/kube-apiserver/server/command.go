@@ -10,14 +10,13 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
-	logsapi "k8s.io/component-base/logs/api/v1"
 
 	"pilotis.dev/pkg/daemon"
 )
 
 // Command is the command line of kube-apiserver.
 func Command() *cobra.Command {
-	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate)) // fails only for a name taken twice
+	utilruntime.Must(addGates(utilfeature.DefaultMutableFeatureGate)) // fails only for a name taken twice
 	o := NewOptions()
 	fss := &cliflag.NamedFlagSets{}
 	o.AddFlags(fss)

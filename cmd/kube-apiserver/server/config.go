@@ -22,6 +22,7 @@ import (
 	"k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/apiserver/pkg/server/flagz"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/apiserver/pkg/util/openapi"
 	proxyutil "k8s.io/apiserver/pkg/util/proxy"
 	"k8s.io/apiserver/pkg/util/webhook"
@@ -65,6 +66,9 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	if err := o.checkFiles(); err != nil {
 		return nil, err
 	}
+	if err := checkGates(ctx, utilfeature.DefaultFeatureGate); err != nil {
+		return nil, err
+	}
 	types, err := api.NewTypes(registerDefaults)
 	if err != nil {
 		return nil, err
@@ -98,10 +102,10 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	if err := o.Features.ApplyTo(g, c.client, c.informers); err != nil {
 		return nil, err
 	}
-	if err := o.APIs.ApplyTo(g, defaultResources(), types.Scheme); err != nil {
-		return nil, err
+	if err := o.APIs.ApplyTo(g, defaultResources(), types.Served); err != nil {
+		return nil, fmt.Errorf("--runtime-config: %w", err)
 	}
-	if errs := o.APIs.Validate(types.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme); len(errs) > 0 {
+	if errs := o.APIs.Validate(types.Served, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme); len(errs) > 0 {
 		return nil, fmt.Errorf("--runtime-config: %w", errors.Join(errs...))
 	}
 	if err := o.Egress.ApplyTo(g); err != nil {
@@ -113,6 +117,7 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	daemon.ApplyMetrics(o.Metrics)
 	g.Flagz = flagz.NamedFlagSetsReader{FlagSets: o.flags}
 	c.serving()
+	c.guardPatches()
 	if c.slices, err = proxyutil.NewEndpointSliceIndexerGetter(c.informers.Discovery().V1().EndpointSlices()); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -13,11 +15,15 @@ import (
 	"pilotis.dev/pkg/api"
 )
 
-// defaultResources switches on what is generally available; --runtime-config changes it.
+// defaultResources switches on what is generally available and knows the rest; --runtime-config changes it.
 func defaultResources() *serverstorage.ResourceConfig {
 	c := serverstorage.NewResourceConfig()
 	for _, gv := range servedVersions() {
-		c.EnableVersions(gv)
+		if strings.ContainsAny(gv.Version, "ab") { // v1beta1, v1alpha2
+			c.DisableVersions(gv)
+		} else {
+			c.EnableVersions(gv)
+		}
 	}
 	return c
 }
@@ -50,7 +56,11 @@ func (c *config) applyStorage() error {
 		factory.SetEtcdLocation(override.GroupResource, override.Servers)
 	}
 	c.storage = factory
-	return o.ApplyWithStorageFactoryTo(api.StripTypeMeta(factory), c.generic)
+	if err := o.ApplyWithStorageFactoryTo(api.StripTypeMeta(factory), c.generic); err != nil {
+		return err
+	}
+	c.generic.RESTOptionsGetter, err = withCaches(c.generic.RESTOptionsGetter, o)
+	return err
 }
 
 // places are the directories under /registry that are not called like the resource.

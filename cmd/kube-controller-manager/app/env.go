@@ -77,12 +77,24 @@ func newShared(c *Config, client *rest.Config) (*shared, error) {
 	}
 	// Managed fields are of no use to a controller and the larger part of many objects; an update without them keeps them.
 	resync := time.Duration(float64(c.Generic.MinResyncPeriod.Duration) * (1 + rand.Float64()))
-	s.informers = informers.NewSharedInformerFactoryWithOptions(informerClient, resync, informers.WithTransform(stripManagedFields))
-	s.metadata = metadatainformer.NewSharedInformerFactoryWithOptions(metadataClient, resync, metadatainformer.WithTransform(stripManagedFields))
+	s.informers = informers.NewSharedInformerFactoryWithOptions(informerClient, resync, informers.WithTransform(stripManagedFields), informers.WithTweakListOptions(Fresh))
+	s.metadata = stripped{metadatainformer.NewFilteredSharedInformerFactory(metadataClient, resync, v1.NamespaceAll, Fresh)}
 	s.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discoveryClient))
 	s.reader = informerClient
-	s.kinds = kinds.New(kinds.Config{Metadata: metadataClient, Discovery: discoveryClient, Full: s.full()})
+	s.kinds = kinds.New(kinds.Config{Metadata: metadataClient, Discovery: discoveryClient, Full: s.full(), Tweak: Fresh})
 	return s, nil
+}
+
+// stripped is a factory, of the sort that can tweak lists, whose informers keep no managed fields.
+type stripped struct {
+	metadatainformer.SharedInformerFactory
+}
+
+// ForResource implements metadatainformer.SharedInformerFactory.
+func (f stripped) ForResource(gvr schema.GroupVersionResource) informers.GenericInformer {
+	informer := f.SharedInformerFactory.ForResource(gvr)
+	_ = informer.Informer().SetTransform(stripManagedFields) // fails only for a started informer, which has it
+	return informer
 }
 
 func stripManagedFields(obj any) (any, error) {

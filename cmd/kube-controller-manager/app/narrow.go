@@ -11,7 +11,19 @@ import (
 // Narrow gives a list of fields "a=b,c=d" that an informer is limited to. A controller that needs one ConfigMap a namespace, or
 // Secrets of one type, watches those alone: what users keep in the others never reaches this process.
 func Narrow(fields string) func(*metav1.ListOptions) {
-	return func(o *metav1.ListOptions) { o.FieldSelector = fields }
+	return func(o *metav1.ListOptions) {
+		Fresh(o)
+		o.FieldSelector = fields
+	}
+}
+
+// Fresh makes an informer's first list a consistent read. Informers whose server does not stream lists begin with the version "0",
+// any that a watch cache has: after a restart that may be older than what the process before saw and wrote, and a controller
+// would do again what is done, pods of a ReplicaSet for example.
+func Fresh(o *metav1.ListOptions) {
+	if o.ResourceVersion == "0" {
+		o.ResourceVersion = ""
+	}
 }
 
 // WithInformers is runner with informers of its own, which live as long as it does.

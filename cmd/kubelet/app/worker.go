@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -86,6 +85,7 @@ func (w *worker) run(ctx context.Context) {
 		w.cancel, w.grace = cancel, nil
 		w.mu.Unlock()
 		again, err := w.step(stepCtx)
+		interrupted := stepCtx.Err() != nil // the runtime's errors do not say it
 		w.mu.Lock()
 		w.cancel = nil
 		w.mu.Unlock()
@@ -94,7 +94,7 @@ func (w *worker) run(ctx context.Context) {
 			w.kubelet.forget(w)
 			return
 		}
-		if err != nil && !errors.Is(err, context.Canceled) {
+		if err != nil && !interrupted {
 			logger.Info("A pod cannot be brought to what it should be, trying again", "pod", w.name, "reason", err.Error())
 			again = min(retryPause<<failures, maxRetryPause)
 			failures = min(failures+1, 8)

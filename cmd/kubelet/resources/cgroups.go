@@ -1,11 +1,12 @@
 package resources
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/cgroups"
@@ -213,10 +214,16 @@ func (c Cgroups) Remove(uid types.UID) error {
 	var errs []string
 	for _, class := range [][]string{{"kubepods"}, {"kubepods", "burstable"}, {"kubepods", "besteffort"}} {
 		m, err := c.manager(append(class, "pod"+string(uid)), &cgroups.Resources{})
-		if err != nil || !m.Exists() {
+		if err != nil {
 			continue
 		}
-		if err := errors.Join(endAll(m), m.Destroy()); err != nil {
+		// Not Exists, which asks the devices hierarchy of v1 alone: a pod that never had a container is not in that.
+		paths := slices.DeleteFunc(slices.Collect(maps.Values(m.GetPaths())), func(p string) bool { return !cgroups.PathExists(p) })
+		if len(paths) == 0 {
+			continue
+		}
+		endAll(paths)
+		if err := m.Destroy(); err != nil {
 			errs = append(errs, err.Error())
 		}
 	}
@@ -226,14 +233,16 @@ func (c Cgroups) Remove(uid types.UID) error {
 	return nil
 }
 
-func endAll(m cgroups.Manager) error {
-	pids, err := m.GetAllPids()
-	for _, pid := range pids {
-		if pid > 0 { // 0: one that this PID namespace does not see
-			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended by itself; one that does not is told by Destroy
+// endAll ends every process in the cgroups. Those that do not end are told by their removal, which fails.
+func endAll(paths []string) {
+	for _, p := range paths {
+		pids, _ := cgroups.GetAllPids(p)
+		for _, pid := range pids {
+			if pid > 0 { // 0: one that this PID namespace does not see
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}
 		}
 	}
-	return err
 }
 
 // Pods lists the UIDs that have cgroups: what an earlier kubelet left.

@@ -15,7 +15,9 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	resourcev1alpha3 "k8s.io/api/resource/v1alpha3"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1alpha3 "k8s.io/api/scheduling/v1alpha3"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -124,5 +126,12 @@ func registerDevices(s *runtime.Scheme) {
 	add(s, ResourceClaim, func(l *resourcev1.ResourceClaimList) []resourcev1.ResourceClaim { return l.Items })
 	add(s, ResourceClaimTemplate, func(l *resourcev1.ResourceClaimTemplateList) []resourcev1.ResourceClaimTemplate { return l.Items })
 	add(s, ResourceSlice, func(l *resourcev1.ResourceSliceList) []resourcev1.ResourceSlice { return l.Items })
+	add(s, ResourcePoolStatusRequest, func(l *resourcev1alpha3.ResourcePoolStatusRequestList) []resourcev1alpha3.ResourcePoolStatusRequest {
+		return l.Items
+	})
+	add(s, PodGroup, func(l *schedulingv1alpha3.PodGroupList) []schedulingv1alpha3.PodGroup { return l.Items })
+	add(s, CompositePodGroup, func(l *schedulingv1alpha3.CompositePodGroupList) []schedulingv1alpha3.CompositePodGroup {
+		return l.Items
+	})
 	add(s, DeviceTaintRule, func(l *resourcev1.DeviceTaintRuleList) []resourcev1.DeviceTaintRule { return l.Items })
 }

@@ -2,6 +2,7 @@ package validation
 
 import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apiserverinternalv1alpha1 "k8s.io/api/apiserverinternal/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -10,15 +11,19 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	coordinationv1beta1 "k8s.io/api/coordination/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	lifecyclev1alpha1 "k8s.io/api/lifecycle/v1alpha1"
 	networkingv1 "k8s.io/api/networking/v1"
 	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	resourcev1alpha3 "k8s.io/api/resource/v1alpha3"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1alpha3 "k8s.io/api/scheduling/v1alpha3"
 	storagev1 "k8s.io/api/storage/v1"
 	storagemigrationv1 "k8s.io/api/storagemigration/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -151,6 +156,10 @@ func (v *Validator) createCluster(obj runtime.Object) *faults {
 		return runtimeClassCreate(o)
 	case *coordinationv1.Lease:
 		return leaseCreate(o)
+	case *coordinationv1beta1.LeaseCandidate:
+		return leaseCandidateCreate(o)
+	case *apiserverinternalv1alpha1.StorageVersion:
+		return storageVersionCreate(o)
 	case *resourcev1.DeviceClass:
 		return v.deviceClassCreate(o)
 	case *resourcev1.ResourceClaim:
@@ -161,6 +170,24 @@ func (v *Validator) createCluster(obj runtime.Object) *faults {
 		return resourceSliceCreate(o)
 	case *resourcev1.DeviceTaintRule:
 		return deviceTaintRuleCreate(o)
+	}
+	return v.createGroups(obj)
+}
+
+func (v *Validator) createGroups(obj runtime.Object) *faults {
+	switch o := obj.(type) {
+	case *resourcev1alpha3.ResourcePoolStatusRequest:
+		return poolStatusRequestCreate(o)
+	case *schedulingv1alpha3.Workload:
+		return workloadCreate(o)
+	case *schedulingv1alpha3.PodGroup:
+		return podGroupCreate(o)
+	case *schedulingv1alpha3.CompositePodGroup:
+		return compositePodGroupCreate(o)
+	case *lifecyclev1alpha1.EvictionRequest:
+		return evictionRequestCreate(o)
+	case *lifecyclev1alpha1.Eviction:
+		return evictionCreate(o)
 	}
 	return v.createAccess(obj)
 }

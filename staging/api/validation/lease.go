@@ -29,14 +29,18 @@ func leaseSpec(f *faults, s *coordinationv1.LeaseSpec) {
 		f.notNegative(p, "leaseTransitions", int64(*n))
 	}
 	if s.Strategy != nil {
-		name := string(*s.Strategy)
-		if strings.Contains(name, "/") {
-			f.messages(p, "strategy", name, validation.IsQualifiedName(name))
-		} else {
-			oneOf(f, p, "strategy", *s.Strategy, coordinationv1.OldestEmulationVersion)
-		}
+		leaseStrategy(f, p, *s.Strategy)
 	}
 	if s.PreferredHolder != nil && *s.PreferredHolder != "" && (s.Strategy == nil || *s.Strategy == "") {
 		f.forbidden(p, "preferredHolder", "may only be specified if `strategy` is defined")
 	}
+}
+
+// leaseStrategy is one of Kubernetes or, with a domain, of somebody else.
+func leaseStrategy(f *faults, p *field.Path, s coordinationv1.CoordinatedLeaseStrategy) {
+	if strings.Contains(string(s), "/") {
+		f.messages(p, "strategy", string(s), validation.IsQualifiedName(string(s)))
+		return
+	}
+	oneOf(f, p, "strategy", s, coordinationv1.OldestEmulationVersion)
 }

@@ -18,16 +18,6 @@ import (
 
 // creating and updating are what declared rules are asked for. A feature that is off by default stays usable for an
 // object that uses it already.
-func creating() operation.Operation {
-	return operation.Operation{Type: operation.Create, Options: map[string]bool{partitionType: false}}
-}
-
-func updating() operation.Operation {
-	return operation.Operation{Type: operation.Update, Options: map[string]bool{partitionType: false}}
-}
-
-const partitionType = "DRAPartitionableDevicesType"
-
 func (v *Validator) resourceClaimCreate(c *resourcev1.ResourceClaim) *faults {
 	f := metadata(&c.ObjectMeta, namespaced, subdomainName)
 	p := field.NewPath("spec")

@@ -25,9 +25,7 @@ func resourceSliceUpdate(s, old *resourcev1.ResourceSlice) *faults {
 	if same(&s.Spec, &old.Spec) {
 		return f
 	}
-	op := updating()
-	op.Options[partitionType] = old.Spec.PartitionTypeAttribute != nil
-	resourceSliceSpec(f, &s.Spec, op, &old.Spec)
+	resourceSliceSpec(f, &s.Spec, updating(), &old.Spec)
 	f.immutable(p, "driver", s.Spec.Driver, old.Spec.Driver)
 	f.immutable(p.Child("pool"), "name", s.Spec.Pool.Name, old.Spec.Pool.Name)
 	f.immutable(p, "nodeName", s.Spec.NodeName, old.Spec.NodeName)

@@ -2,6 +2,7 @@ package validation
 
 import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apiserverinternalv1alpha1 "k8s.io/api/apiserverinternal/v1alpha1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
@@ -9,6 +10,7 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	resourcev1alpha3 "k8s.io/api/resource/v1alpha3"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	storagemigrationv1 "k8s.io/api/storagemigration/v1"
@@ -28,7 +30,7 @@ func Namespaced(obj runtime.Object) bool {
 		*admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding,
 		*admissionregistrationv1.MutatingAdmissionPolicy, *admissionregistrationv1.MutatingAdmissionPolicyBinding,
 		*flowcontrolv1.FlowSchema, *flowcontrolv1.PriorityLevelConfiguration,
-		*resourcev1.DeviceClass, *resourcev1.ResourceSlice, *resourcev1.DeviceTaintRule:
+		*resourcev1.DeviceClass, *resourcev1.ResourceSlice, *resourcev1.DeviceTaintRule, *resourcev1alpha3.ResourcePoolStatusRequest, *apiserverinternalv1alpha1.StorageVersion:
 		return false
 	}
 	return true

@@ -2,15 +2,19 @@ package validation
 
 import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apiserverinternalv1alpha1 "k8s.io/api/apiserverinternal/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	lifecyclev1alpha1 "k8s.io/api/lifecycle/v1alpha1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	resourcev1alpha3 "k8s.io/api/resource/v1alpha3"
+	schedulingv1alpha3 "k8s.io/api/scheduling/v1alpha3"
 	storagev1 "k8s.io/api/storage/v1"
 	storagemigrationv1 "k8s.io/api/storagemigration/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -86,6 +90,18 @@ func statusUpdate(obj, old runtime.Object) *faults {
 		return pair(o, old, resourceClaimStatus)
 	case *resourcev1.DeviceTaintRule:
 		return pair(o, old, deviceTaintRuleStatus)
+	case *resourcev1alpha3.ResourcePoolStatusRequest:
+		return pair(o, old, poolStatusRequestStatus)
+	case *apiserverinternalv1alpha1.StorageVersion:
+		return pair(o, old, storageVersionStatus)
+	case *schedulingv1alpha3.PodGroup:
+		return pair(o, old, podGroupStatus)
+	case *schedulingv1alpha3.CompositePodGroup:
+		return pair(o, old, compositePodGroupStatus)
+	case *lifecyclev1alpha1.EvictionRequest:
+		return pair(o, old, evictionRequestStatus)
+	case *lifecyclev1alpha1.Eviction:
+		return pair(o, old, evictionStatus)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apiserverinternalv1alpha1 "k8s.io/api/apiserverinternal/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -20,24 +21,29 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	coordinationv1beta1 "k8s.io/api/coordination/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	lifecyclev1alpha1 "k8s.io/api/lifecycle/v1alpha1"
 	networkingv1 "k8s.io/api/networking/v1"
 	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	resourcev1alpha3 "k8s.io/api/resource/v1alpha3"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1alpha3 "k8s.io/api/scheduling/v1alpha3"
 	storagev1 "k8s.io/api/storage/v1"
 	storagemigrationv1 "k8s.io/api/storagemigration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
+	kubejson "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
 	"pilotis.dev/api/defaulting"
+	"pilotis.dev/api/quantities"
 	"pilotis.dev/api/validation"
 	"pilotis.dev/api/validation/expressions"
 )
@@ -53,6 +59,7 @@ func newScheme(t testing.TB) *runtime.Scheme {
 		storagemigrationv1.AddToScheme, schedulingv1.AddToScheme, nodev1.AddToScheme, coordinationv1.AddToScheme,
 		certificatesv1.AddToScheme, admissionregistrationv1.AddToScheme, flowcontrolv1.AddToScheme, resourcev1.AddToScheme,
 		authenticationv1.AddToScheme, authorizationv1.AddToScheme,
+		apiserverinternalv1alpha1.AddToScheme, coordinationv1beta1.AddToScheme, lifecyclev1alpha1.AddToScheme, resourcev1alpha3.AddToScheme, schedulingv1alpha3.AddToScheme,
 		defaulting.Register,
 	} {
 		if err := add(s); err != nil {
@@ -111,7 +118,8 @@ func newNarrator(t testing.TB) *narrator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &narrator{s, serializer.NewCodecFactory(s, serializer.EnableStrict).UniversalDeserializer(), &validation.Validator{Expressions: rules}}
+	decoder := kubejson.NewSerializerWithOptions(kubejson.DefaultMetaFactory, s, s, kubejson.SerializerOptions{Yaml: true, Strict: true})
+	return &narrator{s, quantities.GuardSerializer(runtime.ContentTypeYAML, decoder), &validation.Validator{Expressions: rules}}
 }
 
 // object reads a manifest as a server would receive it, with defaults.

@@ -2,21 +2,26 @@ package validation
 
 import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apiserverinternalv1alpha1 "k8s.io/api/apiserverinternal/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	coordinationv1beta1 "k8s.io/api/coordination/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	lifecyclev1alpha1 "k8s.io/api/lifecycle/v1alpha1"
 	networkingv1 "k8s.io/api/networking/v1"
 	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	resourcev1alpha3 "k8s.io/api/resource/v1alpha3"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1alpha3 "k8s.io/api/scheduling/v1alpha3"
 	storagev1 "k8s.io/api/storage/v1"
 	storagemigrationv1 "k8s.io/api/storagemigration/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -137,6 +142,10 @@ func (v *Validator) updateCluster(obj, old runtime.Object) *faults {
 		return pair(o, old, runtimeClassUpdate)
 	case *coordinationv1.Lease:
 		return pair(o, old, leaseUpdate)
+	case *coordinationv1beta1.LeaseCandidate:
+		return pair(o, old, leaseCandidateUpdate)
+	case *apiserverinternalv1alpha1.StorageVersion:
+		return pair(o, old, storageVersionUpdate)
 	case *resourcev1.DeviceClass:
 		return pair(o, old, v.deviceClassUpdate)
 	case *resourcev1.ResourceClaim:
@@ -147,6 +156,24 @@ func (v *Validator) updateCluster(obj, old runtime.Object) *faults {
 		return pair(o, old, resourceSliceUpdate)
 	case *resourcev1.DeviceTaintRule:
 		return pair(o, old, deviceTaintRuleUpdate)
+	}
+	return v.updateGroups(obj, old)
+}
+
+func (v *Validator) updateGroups(obj, old runtime.Object) *faults {
+	switch o := obj.(type) {
+	case *resourcev1alpha3.ResourcePoolStatusRequest:
+		return pair(o, old, poolStatusRequestUpdate)
+	case *schedulingv1alpha3.Workload:
+		return pair(o, old, workloadUpdate)
+	case *schedulingv1alpha3.PodGroup:
+		return pair(o, old, podGroupUpdate)
+	case *schedulingv1alpha3.CompositePodGroup:
+		return pair(o, old, compositePodGroupUpdate)
+	case *lifecyclev1alpha1.EvictionRequest:
+		return pair(o, old, evictionRequestUpdate)
+	case *lifecyclev1alpha1.Eviction:
+		return pair(o, old, evictionUpdate)
 	}
 	return v.updateAccess(obj, old)
 }

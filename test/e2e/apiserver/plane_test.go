@@ -1,22 +1,13 @@
 package apiserver
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -80,12 +71,13 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	store, err := startEtcd(dir)
+	store, url, err := daemons.StartEtcd(dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer stop(store)
+	etcd = url
 	if shared, err = startServer(dir, "/registry", "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -100,21 +92,6 @@ func stop(d *daemons.Daemon) {
 	}
 }
 
-func startEtcd(dir string) (*daemons.Daemon, error) {
-	port, err := daemons.FreePort()
-	if err != nil {
-		return nil, err
-	}
-	peerPort, err := daemons.FreePort()
-	if err != nil {
-		return nil, err
-	}
-	etcd = fmt.Sprintf("http://127.0.0.1:%d", port)
-	peer := fmt.Sprintf("http://127.0.0.1:%d", peerPort)
-	return daemons.Start(dir, "etcd", "--name=alone", "--data-dir="+filepath.Join(dir, "etcd"), "--listen-client-urls="+etcd, "--advertise-client-urls="+etcd,
-		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=alone="+peer, "--unsafe-no-fsync", "--log-level=error")
-}
-
 // startServer starts a kube-apiserver whose files are in dir and waits until it is ready.
 func startServer(dir, prefix string, flags ...string) (*server, error) {
 	port, err := daemons.FreePort()
@@ -125,18 +102,8 @@ func startServer(dir, prefix string, flags ...string) (*server, error) {
 	if s.certificates, err = daemons.NewCertificates(dir, port); err != nil {
 		return nil, err
 	}
-	at := s.certificates.At
-	s.Daemon, err = daemons.Start(dir, "kube-apiserver", append([]string{
-		"--etcd-servers=" + etcd, "--etcd-prefix=" + prefix, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
-		"--tls-cert-file=" + at("apiserver.crt"), "--tls-private-key-file=" + at("apiserver.key"), "--client-ca-file=" + at("ca.crt"),
-		"--requestheader-client-ca-file=" + at("front-proxy-ca.crt"), "--requestheader-allowed-names=front-proxy-client", "--requestheader-username-headers=X-Remote-User",
-		"--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		"--proxy-client-cert-file=" + at("front-proxy-client.crt"), "--proxy-client-key-file=" + at("front-proxy-client.key"),
-		"--kubelet-client-certificate=" + at("apiserver-kubelet-client.crt"), "--kubelet-client-key=" + at("apiserver-kubelet-client.key"),
-		"--kubelet-preferred-address-types=InternalIP,Hostname", "--enable-bootstrap-token-auth",
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + at("sa.pub"), "--service-account-signing-key-file=" + at("sa.key"),
-		"--authorization-mode=Node,RBAC", "--service-cluster-ip-range=10.0.0.0/16",
-	}, flags...)...)
+	own := []string{"--etcd-prefix=" + prefix, "--authorization-mode=Node,RBAC", "--service-cluster-ip-range=10.0.0.0/16"}
+	s.Daemon, err = daemons.Start(dir, "kube-apiserver", slices.Concat(daemons.APIServerFlags(s.certificates, etcd, port), own, flags)...)
 	if err != nil {
 		return nil, err
 	}
@@ -159,21 +126,7 @@ func (s *server) await() (err error) {
 	if s.dynamic, err = dynamic.NewForConfig(s.admin); err != nil {
 		return err
 	}
-	probe, err := rest.HTTPClientFor(s.admin)
-	if err != nil {
-		return err
-	}
-	for deadline := time.Now().Add(daemons.Patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		resp, err := probe.Get(s.admin.Host + "/readyz")
-		if err != nil {
-			continue
-		}
-		resp.Body.Close()
-		if resp.StatusCode == http.StatusOK {
-			return nil
-		}
-	}
-	return fmt.Errorf("kube-apiserver is not ready after %v", daemons.Patience)
+	return daemons.AwaitReady(s.admin)
 }
 
 // namespace makes a namespace for one test, with the service account that a controller makes elsewhere.
@@ -198,7 +151,7 @@ func (s *server) as(t *testing.T, user string, groups ...string) *rest.Config {
 	config := rest.AnonymousClientConfig(s.admin)
 	config.QPS, config.WarningHandler = -1, rest.NoWarnings{}
 	var err error
-	if config.CertData, config.KeyData, err = s.sign(user, groups); err != nil {
+	if config.CertData, config.KeyData, err = s.certificates.Sign("ca", user, groups...); err != nil {
 		t.Fatal(err)
 	}
 	return config
@@ -207,66 +160,6 @@ func (s *server) as(t *testing.T, user string, groups ...string) *rest.Config {
 func (s *server) clientOf(t *testing.T, config *rest.Config) kubernetes.Interface {
 	t.Helper()
 	return made(kubernetes.NewForConfig(config)).or(t)
-}
-
-// sign makes a client certificate with the cluster's authority.
-func (s *server) sign(user string, groups []string) (certificate, key []byte, err error) {
-	authority, err := readPEM(s.certificates.At("ca.crt"))
-	if err != nil {
-		return nil, nil, err
-	}
-	ca, err := x509.ParseCertificate(authority)
-	if err != nil {
-		return nil, nil, err
-	}
-	secret, err := readPEM(s.certificates.At("ca.key"))
-	if err != nil {
-		return nil, nil, err
-	}
-	caKey, err := parseKey(secret)
-	if err != nil {
-		return nil, nil, err
-	}
-	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: user, Organization: groups},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, ca, &own.PublicKey, caKey)
-	if err != nil {
-		return nil, nil, err
-	}
-	ownDER, err := x509.MarshalECPrivateKey(own)
-	if err != nil {
-		return nil, nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: ownDER}), nil
-}
-
-func readPEM(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, fmt.Errorf("%s holds no PEM", path)
-	}
-	return block.Bytes, nil
-}
-
-// parseKey takes the forms in which kubeadm writes keys.
-func parseKey(der []byte) (any, error) {
-	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		return key, nil
-	}
-	if key, err := x509.ParseECPrivateKey(der); err == nil {
-		return key, nil
-	}
-	return x509.ParsePKCS8PrivateKey(der)
 }
 
 // outcome is a value, or why there is none.

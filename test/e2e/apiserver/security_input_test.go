@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -30,6 +31,16 @@ func TestBombsAreRefused(t *testing.T) {
 	ns := shared.namespace(t)
 	shared.define(t, "bombs.example.com", "Bomb", "Namespaced")
 	made(shared.client.CoreV1().ConfigMaps(ns).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, metav1.CreateOptions{})).or(t)
+	quota := `{"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"q"},"spec":{"hard":{"pods":"1e-10000000"}}}`
+	made(shared.client.CoreV1().ResourceQuotas(ns).Create(t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "q"}}, metav1.CreateOptions{})).or(t)
+	quotas, tiny := "/api/v1/namespaces/"+ns+"/resourcequotas", []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
+	limits := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"1e-10000000"}}}]}}`
+	metrics, err := json.Marshal(`[{"type":"Resource","resource":{"name":"cpu","targetAverageValue":"1e-10000000"}}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scaler := `{"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"h","annotations":{"autoscaling.alpha.kubernetes.io/metrics":` + string(metrics) +
+		`}},"spec":{"maxReplicas":1,"scaleTargetRef":{"kind":"Deployment","name":"d","apiVersion":"apps/v1"}}}`
 	maps, bombs := "/api/v1/namespaces/"+ns+"/configmaps", "/apis/example.com/v1/namespaces/"+ns+"/bombs"
 	const reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" // everybody may create one
 	deep := func(n int) string {
@@ -58,6 +69,18 @@ func TestBombsAreRefused(t *testing.T) {
 		"size":                           {"POST", maps, jsonType, `{"data":{"a":"` + strings.Repeat("x", 4*mebibyte) + `"}}`, []int{http.StatusRequestEntityTooLarge}},
 		"size in a patch":                {"PATCH", maps + "/c", mergePatch, `{"data":{"a":"` + strings.Repeat("x", 4*mebibyte) + `"}}`, []int{http.StatusRequestEntityTooLarge}},
 		"size of a number":               {"POST", reviews, jsonType, `{"spec":{"resourceAttributes":{"name":` + strings.Repeat("9", mebibyte) + `}}}`, malformed},
+		"a quantity":                     {"POST", quotas, jsonType, quota, tiny},
+		"a quantity in YAML":             {"POST", quotas, yamlType, quota, tiny},
+		"a quantity, put":                {"PUT", quotas + "/q", jsonType, quota, tiny},
+		"a quantity, merged":             {"PATCH", quotas + "/q", mergePatch, quota, tiny},
+		"a quantity, merged by strategy": {"PATCH", quotas + "/q", strategic, quota, tiny},
+		"a quantity, patched":            {"PATCH", quotas + "/q", jsonPatch, `[{"op":"add","path":"/spec/hard","value":{"pods":"1e-10000000"}}]`, tiny},
+		"a quantity, applied":            {"PATCH", quotas + "/q?fieldManager=x", applyYAML, quota, tiny},
+		"a quantity, applied anew":       {"PATCH", quotas + "/r?fieldManager=x", applyYAML, strings.Replace(quota, `"q"`, `"r"`, 1), tiny},
+		"a quantity of a status":         {"PATCH", quotas + "/q/status", strategic, `{"status":{"used":{"pods":"1e-10000000"}}}`, tiny},
+		"a limit":                        {"POST", "/api/v1/namespaces/" + ns + "/pods", jsonType, limits, tiny},
+		"a quantity in an annotation":    {"POST", "/apis/autoscaling/v1/namespaces/" + ns + "/horizontalpodautoscalers", jsonType, scaler, tiny},
+		"digits of a quantity":           {"POST", quotas, jsonType, strings.Replace(quota, "1e-10000000", strings.Repeat("9", mebibyte), 1), tiny},
 		"protobuf that announces a gulf": {"POST", maps, "application/vnd.kubernetes.protobuf", "k8s\x00\x0a\xff\xff\xff\xff\x07", malformed},
 	} {
 		resetPeak(t, shared.PID)
@@ -66,11 +89,20 @@ func TestBombsAreRefused(t *testing.T) {
 		if !slices.Contains(bomb.want, got.code) {
 			t.Errorf("%s: %v, want %v", name, got, bomb.want)
 		}
+		if slices.Equal(bomb.want, tiny) && !strings.Contains(got.body, "must have at most 100 characters") {
+			t.Errorf("%s: %v tells of no quantity", name, got)
+		}
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("%s: answered after %v", name, took)
 		}
 		if grown := memory(t, shared.PID, "VmHWM") - before; grown > 256*mebibyte {
 			t.Errorf("%s: the server grew by %d MiB", name, grown/mebibyte)
+		}
+	}
+	mention := `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{"a":"1e-10000000"}}`
+	for _, form := range []string{mergePatch, strategic, applyYAML} {
+		if got := callerOf(t, shared.admin).mustSend(t, "PATCH", maps+"/c?fieldManager="+form[:12], mention, "Content-Type", form); got.code != http.StatusOK {
+			t.Errorf("what looks like a quantity, and is none, as %s: %v", form, got)
 		}
 	}
 	got := callerOf(t, shared.admin).mustSend(t, "PATCH", maps+"/c", operations(patchesAtMost-1), "Content-Type", jsonPatch)

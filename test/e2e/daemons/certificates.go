@@ -1,11 +1,19 @@
 package daemons
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Certificates are those that kubeadm makes, with the kubeconfigs of a cluster's administrators and daemons.
@@ -45,3 +53,63 @@ func (c Certificates) At(name string) string { return filepath.Join(c.Dir, "pki"
 
 // Kubeconfig is the path of a kubeconfig, such as super-admin.conf.
 func (c Certificates) Kubeconfig(name string) string { return filepath.Join(c.Dir, name) }
+
+// Sign makes a client certificate with an authority, such as ca or front-proxy-ca.
+func (c Certificates) Sign(authority, user string, groups ...string) (certificate, key []byte, err error) {
+	signer, err := readPEM(c.At(authority + ".crt"))
+	if err != nil {
+		return nil, nil, err
+	}
+	ca, err := x509.ParseCertificate(signer)
+	if err != nil {
+		return nil, nil, err
+	}
+	secret, err := readPEM(c.At(authority + ".key"))
+	if err != nil {
+		return nil, nil, err
+	}
+	caKey, err := parseKey(secret)
+	if err != nil {
+		return nil, nil, err
+	}
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: user, Organization: groups},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, ca, &own.PublicKey, caKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	ownDER, err := x509.MarshalECPrivateKey(own)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: ownDER}), nil
+}
+
+func readPEM(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, fmt.Errorf("%s holds no PEM", path)
+	}
+	return block.Bytes, nil
+}
+
+// parseKey takes the forms in which kubeadm writes keys.
+func parseKey(der []byte) (any, error) {
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParseECPrivateKey(der); err == nil {
+		return key, nil
+	}
+	return x509.ParsePKCS8PrivateKey(der)
+}

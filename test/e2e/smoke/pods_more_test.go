@@ -377,9 +377,18 @@ spec:
 	s.eventually("Succeeded", "get", "pod", "listens", "-o", "jsonpath={.status.phase}")
 }
 
-// TestALeftoverProcessKeepsNoPod: a process that a broken-off start left in a pod's cgroup is ended with the pod.
-func TestALeftoverProcessKeepsNoPod(t *testing.T) {
+// TestPodsLeaveNoCgroups: neither does a pod with a process that a broken-off start left in its cgroup, nor one that never had
+// a container.
+func TestPodsLeaveNoCgroups(t *testing.T) {
 	s := newSpace(t)
+	onWorker := func(script string) string {
+		t.Helper()
+		out, err := run(context.Background(), "", "bin/cluster", "shell", "--name="+clusterName(), "--node=worker-1", "--", "sh", "-c", script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
 	s.apply(`
 apiVersion: v1
 kind: Pod
@@ -388,13 +397,36 @@ spec:
   terminationGracePeriodSeconds: 0
   nodeSelector: {kubernetes.io/hostname: worker-1}
   containers: [{name: c, image: IMAGE, command: [sleep, "100000"]}]
+---
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: {name: ` + s.name + `}
+handler: there-is-none
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: unborn}
+spec:
+  runtimeClassName: ` + s.name + `
+  terminationGracePeriodSeconds: 0
+  nodeSelector: {kubernetes.io/hostname: worker-1}
+  containers: [{name: c, image: IMAGE, command: [sleep, "100000"]}]
 `)
+	t.Cleanup(func() { s.must("delete", "runtimeclass", s.name) })
 	s.must("wait", "pod/haunted", "--for=condition=Ready", "--timeout=60s")
-	uid := s.must("get", "pod", "haunted", "-o", "jsonpath={.metadata.uid}")
-	out, err := run(context.Background(), "", "bin/cluster", "shell", "--name="+clusterName(), "--node=worker-1", "--", "sh", "-c",
-		`sleep 100000 >/dev/null 2>&1 & for d in $(find /sys/fs/cgroup -type d -name 'pod`+uid+`'); do mkdir $d/leftover && echo $! >$d/leftover/cgroup.procs; done; cat /proc/$!/cgroup`)
-	if err != nil || !strings.Contains(out, uid+"/leftover") {
-		t.Fatalf("no process was left in the pod's cgroup: %v\n%s", err, out)
+	s.must("wait", "--for=create", "event", "--field-selector=involvedObject.name=unborn,reason=FailedCreatePodSandBox", "--timeout=60s")
+	for _, pod := range []string{"haunted", "unborn"} {
+		cgroups := "$(find /sys/fs/cgroup -type d -name 'pod" + s.must("get", "pod", pod, "-o", "jsonpath={.metadata.uid}") + "')"
+		if out := onWorker("for d in " + cgroups + "; do echo there; done"); out == "" {
+			t.Errorf("pod %s has no cgroup", pod)
+		}
+		if pod == "haunted" {
+			onWorker("sleep 100000 >/dev/null 2>&1 & for d in " + cgroups + "; do mkdir $d/leftover && echo $! >$d/leftover/cgroup.procs; done")
+		}
+		s.must("delete", "pod", pod, "--timeout=30s")
+		s.until("no cgroup of pod "+pod, func() (string, bool) { // its runtime takes some away, with the sandbox
+			out := onWorker("for d in " + cgroups + "; do echo $d; done")
+			return out, out == ""
+		})
 	}
-	s.must("delete", "pod", "haunted", "--timeout=30s")
 }

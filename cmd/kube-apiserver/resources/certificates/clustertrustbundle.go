@@ -12,7 +12,7 @@ import (
 func ClusterTrustBundles() *kind.Kind[*certificatesv1.ClusterTrustBundle] {
 	type T = *certificatesv1.ClusterTrustBundle
 	return &kind.Kind[T]{
-		Group: "certificates.k8s.io", Resource: "clustertrustbundles", Singular: "clustertrustbundle", ClusterScoped: true,
+		Group: "certificates.k8s.io", Versions: []string{"v1", "v1beta1"}, Resource: "clustertrustbundles", Singular: "clustertrustbundle", ClusterScoped: true,
 		New:               func() T { return &certificatesv1.ClusterTrustBundle{} },
 		NewList:           func() runtime.Object { return &certificatesv1.ClusterTrustBundleList{} },
 		ConditionalUpdate: true,

@@ -13,7 +13,7 @@ import (
 func PodCertificateRequests() *kind.Kind[*certificatesv1.PodCertificateRequest] {
 	type T = *certificatesv1.PodCertificateRequest
 	return &kind.Kind[T]{
-		Group: "certificates.k8s.io", Resource: "podcertificaterequests", Singular: "podcertificaterequest",
+		Group: "certificates.k8s.io", Versions: []string{"v1", "v1beta1"}, Resource: "podcertificaterequests", Singular: "podcertificaterequest",
 		New:     func() T { return &certificatesv1.PodCertificateRequest{} },
 		NewList: func() runtime.Object { return &certificatesv1.PodCertificateRequestList{} },
 		Spec:    kind.Field(func(r T) *certificatesv1.PodCertificateRequestSpec { return &r.Spec }),

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	"pilotis.dev/cmd/kube-apiserver/resources/gated"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
 
@@ -23,8 +24,9 @@ func podSubresources(pods *kind.Store, env *kind.Env) (map[string]rest.Storage, 
 	if err != nil {
 		return nil, err
 	}
-	ephemeral := podPartStrategy{RESTUpdateStrategy: pods.UpdateStrategy, rules: env.Rules, name: "ephemeralcontainers", take: takeEphemeral}
-	resize := podPartStrategy{RESTUpdateStrategy: pods.UpdateStrategy, rules: env.Rules, name: "resize", take: takeResources}
+	off := env.Off.In(&corev1.Pod{})
+	ephemeral := podPartStrategy{RESTUpdateStrategy: pods.UpdateStrategy, rules: env.Rules, off: off, name: "ephemeralcontainers", take: takeEphemeral}
+	resize := podPartStrategy{RESTUpdateStrategy: pods.UpdateStrategy, rules: env.Rules, off: off, name: "resize", take: takeResources}
 	return map[string]rest.Storage{
 		"binding":             &podBinding{pods: pods, rules: env.Rules},
 		"eviction":            &podEviction{pods: pods, budgets: budgets},
@@ -42,6 +44,7 @@ func podSubresources(pods *kind.Store, env *kind.Env) (map[string]rest.Storage, 
 type podPartStrategy struct {
 	rest.RESTUpdateStrategy
 	rules kind.Rules
+	off   *gated.Fields
 	name  string
 	// take copies the part from the wish into a copy of what is.
 	take func(into, wish *corev1.Pod)
@@ -53,6 +56,7 @@ func (s podPartStrategy) PrepareForUpdate(_ context.Context, o, oldO runtime.Obj
 	result.ManagedFields = wish.ManagedFields
 	result.ResourceVersion = wish.ResourceVersion
 	s.take(result, wish)
+	s.off.Drop(result, old)
 	if !equality.Semantic.DeepEqual(result.Spec, old.Spec) {
 		result.Generation = old.Generation + 1
 	}

@@ -15,7 +15,9 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/util/proxy"
+	"k8s.io/component-base/featuregate"
 
+	"pilotis.dev/cmd/kube-apiserver/resources/gated"
 	"pilotis.dev/cmd/kube-apiserver/resources/kubelet"
 	"pilotis.dev/cmd/kube-apiserver/resources/serviceip"
 	"pilotis.dev/pkg/api"
@@ -47,6 +49,9 @@ type Env struct {
 	Types   *api.Types
 	Options generic.RESTOptionsGetter
 	Rules   Rules
+	// Gates are the features that are on, and Off the fields of those that are not.
+	Gates featuregate.FeatureGate
+	Off   *gated.Off
 
 	Authenticator authenticator.Request
 	Audiences     authenticator.Audiences

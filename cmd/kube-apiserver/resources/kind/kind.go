@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/component-base/featuregate"
 )
 
 // Object is what a Kind stores: a pointer to a type of k8s.io/api.
@@ -26,6 +27,9 @@ type Kind[T Object] struct {
 	Singular string
 	New      func() T
 	NewList  func() runtime.Object
+
+	// Gate is the feature without which the kind is not served.
+	Gate featuregate.Feature
 
 	ClusterScoped bool
 	ShortNames    []string
@@ -87,6 +91,8 @@ type Declaration interface {
 	GroupResource() schema.GroupResource
 	// ServedVersions are the versions under which the resource is served.
 	ServedVersions() []string
+	// RequiredGate is the feature without which the resource is not served, or "".
+	RequiredGate() featuregate.Feature
 	// Sample shows the declaration without a server.
 	Sample() Sample
 	// Open makes the resource's store.
@@ -107,6 +113,9 @@ func (k *Kind[T]) ServedVersions() []string {
 	}
 	return k.Versions
 }
+
+// RequiredGate implements Declaration.
+func (k *Kind[T]) RequiredGate() featuregate.Feature { return k.Gate }
 
 // Sample is what can be told of a declaration without a server.
 type Sample struct {

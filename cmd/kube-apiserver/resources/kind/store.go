@@ -15,7 +15,6 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
-	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -33,7 +32,7 @@ func (s *Store) Categories() []string { return s.categories }
 
 // Open implements Declaration.
 func (k *Kind[T]) Open(env *Env) (*Store, error) {
-	st := strategy[T]{ObjectTyper: env.Types.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k, rules: env.Rules}
+	st := newStrategy(k, env)
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return k.New() },
 		NewListFunc:               k.NewList,
@@ -115,7 +114,7 @@ func (k *Kind[T]) Serve(store *Store, env *Env) (map[string]rest.Storage, error)
 }
 
 func (k *Kind[T]) statusOf(store *Store, env *Env) *Updater {
-	st := statusStrategy[T]{strategy[T]{ObjectTyper: env.Types.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k, rules: env.Rules}}
+	st := statusStrategy[T]{newStrategy(k, env)}
 	return NewUpdater(store, st, st)
 }
 
@@ -146,7 +145,8 @@ func (u *Updater) Get(ctx context.Context, name string, options *metav1.GetOptio
 // Update implements rest.Updater. A subresource never creates its object.
 func (u *Updater) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return u.store.Update(ctx, name, info, create, update, false, options)
+	obj, created, err := u.store.Update(ctx, name, info, create, update, false, options)
+	return obj, created, patchError(err)
 }
 
 // GetResetFields implements rest.ResetFieldsStrategy.

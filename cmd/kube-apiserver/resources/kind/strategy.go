@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
+
+	"pilotis.dev/cmd/kube-apiserver/resources/gated"
 )
 
 // strategy is how the generic store treats objects of a Kind.
@@ -18,6 +20,11 @@ type strategy[T Object] struct {
 	names.NameGenerator
 	kind  *Kind[T]
 	rules Rules
+	off   *gated.Fields
+}
+
+func newStrategy[T Object](k *Kind[T], env *Env) strategy[T] {
+	return strategy[T]{ObjectTyper: env.Types.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k, rules: env.Rules, off: env.Off.In(k.New())}
 }
 
 var (
@@ -35,6 +42,7 @@ func (s strategy[T]) PrepareForCreate(ctx context.Context, o runtime.Object) {
 	if s.kind.Status != nil {
 		s.kind.Status.Clear(obj)
 	}
+	s.off.Drop(obj, nil)
 	if s.kind.Generation {
 		obj.SetGeneration(1)
 	}
@@ -48,6 +56,7 @@ func (s strategy[T]) PrepareForUpdate(ctx context.Context, o, oldO runtime.Objec
 	if s.kind.Status != nil {
 		s.kind.Status.Copy(obj, old)
 	}
+	s.off.Drop(obj, old)
 	if s.kind.PrepareUpdate != nil {
 		s.kind.PrepareUpdate(ctx, obj, old)
 	}
@@ -126,6 +135,7 @@ func (s statusStrategy[T]) PrepareForUpdate(ctx context.Context, o, oldO runtime
 	if s.kind.Spec != nil {
 		s.kind.Spec.Copy(obj, old)
 	}
+	s.off.Drop(obj, old)
 	if s.kind.StatusKeepsMeta {
 		metav1.ResetObjectMetaForStatus(obj, old)
 	}

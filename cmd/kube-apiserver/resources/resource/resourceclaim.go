@@ -14,7 +14,7 @@ import (
 func ResourceClaims() *kind.Kind[*resourcev1.ResourceClaim] {
 	type T = *resourcev1.ResourceClaim
 	return &kind.Kind[T]{
-		Group: "resource.k8s.io", Resource: "resourceclaims", Singular: "resourceclaim",
+		Group: "resource.k8s.io", Versions: []string{"v1", "v1beta2", "v1beta1"}, Resource: "resourceclaims", Singular: "resourceclaim",
 		New:             func() T { return &resourcev1.ResourceClaim{} },
 		NewList:         func() runtime.Object { return &resourcev1.ResourceClaimList{} },
 		Spec:            kind.Field(func(c T) *resourcev1.ResourceClaimSpec { return &c.Spec }),

@@ -11,7 +11,7 @@ import (
 func ResourceClaimTemplates() *kind.Kind[*resourcev1.ResourceClaimTemplate] {
 	type T = *resourcev1.ResourceClaimTemplate
 	return &kind.Kind[T]{
-		Group: "resource.k8s.io", Resource: "resourceclaimtemplates", Singular: "resourceclaimtemplate",
+		Group: "resource.k8s.io", Versions: []string{"v1", "v1beta2", "v1beta1"}, Resource: "resourceclaimtemplates", Singular: "resourceclaimtemplate",
 		New:     func() T { return &resourcev1.ResourceClaimTemplate{} },
 		NewList: func() runtime.Object { return &resourcev1.ResourceClaimTemplateList{} },
 		Columns: []kind.Column[T]{kind.Name[T](), kind.Age[T]()},

@@ -18,7 +18,7 @@ func ResourceSlices() *kind.Kind[*resourcev1.ResourceSlice] {
 		return *s.Spec.NodeName
 	}
 	return &kind.Kind[T]{
-		Group: "resource.k8s.io", Resource: "resourceslices", Singular: "resourceslice", ClusterScoped: true,
+		Group: "resource.k8s.io", Versions: []string{"v1", "v1beta2", "v1beta1"}, Resource: "resourceslices", Singular: "resourceslice", ClusterScoped: true,
 		New:        func() T { return &resourcev1.ResourceSlice{} },
 		NewList:    func() runtime.Object { return &resourcev1.ResourceSliceList{} },
 		Spec:       kind.Field(func(s T) *resourcev1.ResourceSliceSpec { return &s.Spec }),

@@ -11,7 +11,7 @@ import (
 func StorageVersionMigrations() *kind.Kind[*storagemigrationv1.StorageVersionMigration] {
 	type T = *storagemigrationv1.StorageVersionMigration
 	return &kind.Kind[T]{
-		Group: "storagemigration.k8s.io", Resource: "storageversionmigrations", Singular: "storageversionmigration", ClusterScoped: true,
+		Group: "storagemigration.k8s.io", Versions: []string{"v1", "v1beta1"}, Resource: "storageversionmigrations", Singular: "storageversionmigration", ClusterScoped: true,
 		New:     func() T { return &storagemigrationv1.StorageVersionMigration{} },
 		NewList: func() runtime.Object { return &storagemigrationv1.StorageVersionMigrationList{} },
 		Spec:    kind.Field(func(m T) *storagemigrationv1.StorageVersionMigrationSpec { return &m.Spec }),

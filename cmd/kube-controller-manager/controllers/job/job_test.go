@@ -510,3 +510,23 @@ func TestEveryPodIsCountedOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestAPodThatWasHalfDroppedIsDroppedAltogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		s := begin(t, l)
+		s.create(func(*batchv1.JobSpec) {})
+		half := s.live()[0]
+		s.stop() // after it took the finalizer away, and before it deleted the pod
+		half.Finalizers = nil
+		if _, err := l.Client.CoreV1().Pods("default").Update(t.Context(), half, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		s = begin(t, l.Restart())
+		if live := s.live(); len(live) != 1 || live[0].UID == half.UID || !tracked(live[0]) {
+			t.Fatalf("live %v; want one pod in the place of %s, whose end nobody would count", live, half.Name)
+		}
+		s.end(0, nil)
+		s.expect(batchv1.JobComplete, batchv1.JobReasonCompletionsReached)
+	})
+}

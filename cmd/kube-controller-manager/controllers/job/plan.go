@@ -231,6 +231,11 @@ func (p *planner) manage() {
 		p.plan.Drop = p.active[:min(len(p.active), maxChanges)]
 		return
 	}
+	// The process ended while it dropped these: they run, and their end would count for nothing.
+	if half := pods.Select(p.active, func(pod *v1.Pod) bool { return !tracked(pod) }); len(half) > 0 {
+		p.plan.Drop = half[:min(len(half), maxChanges)]
+		return
+	}
 	want := p.wantActive()
 	if p.plan.Drop = p.surplus(len(p.active) - want); len(p.plan.Drop) > 0 {
 		return

@@ -47,6 +47,8 @@ type Config struct {
 	Discovery Preferred
 	// Full returns the running informer of a kind that is read in full for another reason, or nil.
 	Full func(schema.GroupVersionResource) cache.SharedIndexInformer
+	// Tweak, if set, changes the options of lists and watches.
+	Tweak func(*metav1.ListOptions)
 	// Clock times discovery; the real one when nil.
 	Clock clock.WithTicker
 }
@@ -212,7 +214,7 @@ func (w *Watcher) start(ctx context.Context, kind Kind, running *sync.WaitGroup)
 	own := m.informer == nil
 	if own {
 		m.informer = metadatainformer.NewFilteredMetadataInformer(w.Metadata, kind.GroupVersionResource, "", 0,
-			cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}, nil).Informer()
+			cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}, w.Tweak).Informer()
 		if err := m.informer.SetTransform(trim); err != nil {
 			klog.FromContext(ctx).Error(err, "Metadata is kept whole", "resource", kind.String())
 		}

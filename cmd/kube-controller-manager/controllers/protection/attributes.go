@@ -2,6 +2,7 @@ package protection
 
 import (
 	"context"
+	"slices"
 
 	v1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -31,13 +32,13 @@ func NewAttributesClasses(f informers.SharedInformerFactory, client kubernetes.I
 		update: func(ctx context.Context, c *storagev1.VolumeAttributesClass) (*storagev1.VolumeAttributesClass, error) {
 			return client.StorageV1().VolumeAttributesClasses().Update(ctx, c, metav1.UpdateOptions{})
 		},
-		inUse: func(_ context.Context, c *storagev1.VolumeAttributesClass) (bool, error) {
+		inUse: func(ctx context.Context, c *storagev1.VolumeAttributesClass) (bool, error) {
 			for _, inf := range []cache.SharedIndexInformer{claims, volumes} {
 				if found, err := inf.GetIndexer().IndexKeys(byAttributes, c.Name); len(found) > 0 || err != nil {
 					return true, err
 				}
 			}
-			return false, nil
+			return namedAtServer(ctx, client, c.Name)
 		},
 	}
 	g.Controller = reconcile.New("vacprotection", reconcile.Func(g.reconcile), reconcile.Options{Workers: o.Workers, Clock: o.Clock})
@@ -52,6 +53,24 @@ func NewAttributesClasses(f informers.SharedInformerFactory, client kubernetes.I
 	g.Watch(claims, named)
 	g.Watch(volumes, named)
 	return g.Controller, nil
+}
+
+// namedAtServer tells whether a claim or a volume names a class; the caches, which do not show one, may be behind.
+func namedAtServer(ctx context.Context, client kubernetes.Interface, class string) (bool, error) {
+	claims, err := client.CoreV1().PersistentVolumeClaims(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return true, err
+	}
+	for i := range claims.Items {
+		if slices.Contains(attributesOf(&claims.Items[i]), class) {
+			return true, nil
+		}
+	}
+	volumes, err := client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return true, err
+	}
+	return slices.ContainsFunc(volumes.Items, func(v v1.PersistentVolume) bool { return slices.Contains(attributesOf(&v), class) }), nil
 }
 
 // attributesOf are the classes that a claim wants, has, or is on the way to, or that a volume has.

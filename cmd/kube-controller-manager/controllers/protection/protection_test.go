@@ -192,3 +192,20 @@ func TestAnAttributesClassStaysWhileItIsNamed(t *testing.T) {
 		}
 	})
 }
+
+func TestAClaimThatTheCacheLacksHoldsItsAttributesClass(t *testing.T) {
+	story(t, func(t *testing.T, l *lab.Lab) {
+		class := &storagev1.VolumeAttributesClass{ObjectMeta: metav1.ObjectMeta{Name: "gold", Finalizers: []string{"kubernetes.io/vac-protection"}}}
+		must[*storagev1.VolumeAttributesClass](t)(l.Client.StorageV1().VolumeAttributesClasses().Create(t.Context(), class, metav1.CreateOptions{}))
+	}, func(t *testing.T, l *lab.Lab) {
+		l.Freeze("persistentvolumeclaims")
+		claim := createClaim(t, l, "c")
+		claim.Spec.VolumeAttributesClassName = ptr.To("gold")
+		must[*v1.PersistentVolumeClaim](t)(l.Client.CoreV1().PersistentVolumeClaims("ns").Update(t.Context(), claim, metav1.UpdateOptions{}))
+		if err := l.Client.StorageV1().VolumeAttributesClasses().Delete(t.Context(), "gold", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		must[*storagev1.VolumeAttributesClass](t)(l.Client.StorageV1().VolumeAttributesClasses().Get(t.Context(), "gold", metav1.GetOptions{}))
+	})
+}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
+	"pilotis.dev/api/quantities"
 	"pilotis.dev/api/validation"
 )
 
@@ -35,7 +36,8 @@ func newChecker(rules *validation.Validator, namespace string, known bool) (*che
 	if err != nil {
 		return nil, err
 	}
-	decoder := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Yaml: true, Strict: true})
+	decoder := quantities.GuardSerializer(runtime.ContentTypeYAML,
+		json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Yaml: true, Strict: true}))
 	return &checker{rules: rules, namespace: namespace, known: known, scheme: scheme, decoder: decoder}, nil
 }
 

@@ -52,6 +52,18 @@ func TestGoodManifests(t *testing.T) {
 	}
 }
 
+// A quantity that takes minutes to read is a fault, and told at once.
+func TestExcessiveQuantities(t *testing.T) {
+	path := write(t, t.TempDir(), "a.yaml", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: a}, spec: {hard: {cpu: "1e-100000000"}}}`)
+	var out, errs bytes.Buffer
+	if code := run([]string{"-f", path}, nil, &out, &errs); code != faulty {
+		t.Errorf("exit code %d", code)
+	}
+	if want := `quantity "1e-100000000": must have`; !strings.Contains(out.String(), want) {
+		t.Errorf("%q does not tell of %s", out.String(), want)
+	}
+}
+
 func TestFaultsNameFileDocumentAndObject(t *testing.T) {
 	path := write(t, t.TempDir(), "a.yaml", `
 apiVersion: v1

@@ -1,4 +1,4 @@
-package api
+package server
 
 import (
 	"bytes"
@@ -8,17 +8,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/cbor"
+
+	"pilotis.dev/api/quantities"
+	"pilotis.dev/pkg/api"
 )
 
 // FuzzCodecs decodes noise in each encoding that the server takes. What can be decoded comes to the hub and back to its served
 // version in every encoding, and once written it does not change any more.
 func FuzzCodecs(f *testing.F) {
-	types, err := NewTypes()
+	types, err := api.NewTypes()
 	if err != nil {
 		f.Fatal(err)
 	}
-	encodings := []runtime.Serializer{cbor.NewSerializer(types.Scheme, types.Scheme)}
-	for _, info := range types.Codecs.SupportedMediaTypes() {
+	encodings := []runtime.Serializer{quantities.GuardSerializer(runtime.ContentTypeCBOR, cbor.NewSerializer(types.Scheme, types.Scheme))}
+	for _, info := range quantities.Guard(types.Codecs).SupportedMediaTypes() {
 		encodings = append(encodings, info.Serializer)
 	}
 	seeds := 0
@@ -34,6 +37,8 @@ func FuzzCodecs(f *testing.F) {
 			f.Add(uint8(seeds%len(encodings)), b.Bytes())
 		}
 	}
+	f.Add(uint8(1), []byte(`{"apiVersion":"v1","kind":"ResourceQuota","spec":{"hard":{"cpu":"1e-10000000","pods":"1e99"}}}`))
+	f.Add(uint8(1), []byte(`{"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"annotations":{"autoscaling.alpha.kubernetes.io/metrics":"[{}]"}}}`))
 	f.Fuzz(func(t *testing.T, encoding uint8, raw []byte) {
 		obj, gvk, err := encodings[int(encoding)%len(encodings)].Decode(raw, nil, nil)
 		if err != nil {

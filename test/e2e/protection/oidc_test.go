@@ -134,7 +134,7 @@ jwt:
   - {expression: 'claims.level >= 3', message: the level must be 3 or more}
   claimMappings:
     username: {expression: %q}
-    groups: {expression: 'claims.roles.split(",")'}
+    groups: {expression: claims.roles}
     uid: {expression: claims.sub}
     extra: [{key: example.com/level, valueExpression: 'string(claims.level)'}]
   userValidationRules:
@@ -150,7 +150,7 @@ func TestAuthenticationConfiguration(t *testing.T) {
 	file(t, path, configuration(i, "'jwt-' + claims.name", health))
 	s := serve(t, "--authentication-config="+path)
 	token := func(name string, level int) string {
-		return i.token(t, map[string]any{"sub": "u-1", "name": name, "roles": "x,y", "level": level})
+		return i.token(t, map[string]any{"sub": "u-1", "name": name, "roles": []string{"x", "y"}, "level": level})
 	}
 	user := s.known(t, token("ann", 3), "jwt-ann")
 	if user.UID != "u-1" || !slices.Equal(user.Groups, []string{"x", "y", "system:authenticated"}) || fmt.Sprint(user.Extra["example.com/level"]) != "[3]" {

@@ -3,6 +3,7 @@ package protection
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -255,3 +256,5 @@ func (s *server) secret(t *testing.T, name string) {
 
 // confidential must not be seen anywhere.
 const confidential = "correct-horse-battery"
+
+func encodeStd(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }

@@ -27,7 +27,13 @@ func Run(t *testing.T, dir, name string, args ...string) *Daemon {
 // Eventually repeats check, which says what it saw, until it holds.
 func Eventually(t *testing.T, what string, check func() (saw string, holds bool)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	Within(t, Patience, what, check)
+}
+
+// Within is Eventually for what takes longer by design.
+func Within(t *testing.T, patience time.Duration, what string, check func() (saw string, holds bool)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
 		saw, holds := check()
@@ -36,7 +42,7 @@ func Eventually(t *testing.T, what string, check func() (saw string, holds bool)
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited %v for %s; last seen: %s", Patience, what, saw)
+			t.Fatalf("waited %v for %s; last seen: %s", patience, what, saw)
 		case <-time.After(50 * time.Millisecond): // the poll's interval
 		}
 	}

@@ -88,7 +88,7 @@ func TestEncryptionAtRest(t *testing.T) {
 	s.written(t, "plain", "")
 	s.written(t, "old", "one")
 	file(t, path, encryption("two", "one")) // looked at once a minute
-	daemons.Eventually(t, "Secrets to be written by the new key", func() (string, bool) {
+	daemons.Within(t, 3*time.Minute, "Secrets to be written by the new key", func() (string, bool) {
 		s.put(t, "new")
 		raw := s.stored(t, "secrets/default/new")
 		return raw[:30], strings.HasPrefix(raw, "k8s:enc:aescbc:v1:two:")
@@ -101,7 +101,7 @@ func TestEncryptionAtRest(t *testing.T) {
 	}
 	// A broken file changes nothing, and is told.
 	file(t, path, "kind: Nonsense")
-	daemons.Eventually(t, "the failed reload to be counted", func() (string, bool) {
+	daemons.Within(t, 3*time.Minute, "the failed reload to be counted", func() (string, bool) {
 		for line := range strings.Lines(get(t, s.admin, "/metrics").body) {
 			if strings.HasPrefix(line, "apiserver_encryption_config_controller_automatic_reloads_total") && strings.Contains(line, `status="failure"`) {
 				return line, !strings.HasSuffix(strings.TrimSpace(line), " 0")

@@ -161,11 +161,6 @@ func mutants() []mutant {
 			Test: world("statefulset-controller"),
 		},
 		{
-			Name: "eviction-force", Bug: "pods on nodes that are cut off are taken from the API at once", File: controllers + "podgc/podgc.go",
-			Old: "		case p.DeletionTimestamp != nil && outOfService[p.Spec.NodeName]:", New: "		case p.DeletionTimestamp != nil && (outOfService[p.Spec.NodeName] || mutant(\"eviction-force\")):",
-			Test: "TestAStatefulSetUnderPartitions",
-		},
-		{
 			Name: "detach-mounted", Bug: "volumes are detached from nodes that have them mounted", File: controllers + "attachdetach/plan.go",
 			Old: "	if s.Node != nil && (!slices.Contains(", New: "	if s.Node != nil && (mutant(\"detach-mounted\") || !slices.Contains(", Test: world("persistentvolume-attach-detach-controller"),
 		},

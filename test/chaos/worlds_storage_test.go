@@ -138,13 +138,23 @@ func uses(pod *v1.Pod, claim string) bool {
 
 func dropPod(name string) func(c *Case) { return func(c *Case) { remove[v1.Pod](c, ns, name, "") } }
 
+// useAndDrop makes a pod with a claim, and deletes the claim two seconds later.
+func useAndDrop(name string) func(c *Case) {
+	return func(c *Case) {
+		c.Make(userOf("p"+name, name, "n1"))
+		time.Sleep(2 * time.Second)
+		dropClaim(name)(c)
+	}
+}
+
 func protectedClaims() World {
 	return World{
 		Begin: func(c *Case) {
 			c.makeNodes(2)
-			c.Make(claim("a", "1Gi"), claim("b", "1Gi"), claim("c", "1Gi"), userOf("pa", "a", "n1"), userOf("pb", "b", "n2"))
+			c.Make(claim("d", "1Gi"), claim("e", "1Gi"), claim("f", "1Gi"), claim("a", "1Gi"), claim("b", "1Gi"), claim("c", "1Gi"), userOf("pa", "a", "n1"), userOf("pb", "b", "n2"))
 		},
 		Steps: []func(c *Case){
+			useAndDrop("d"), useAndDrop("e"), useAndDrop("f"),
 			func(c *Case) { c.Make(userOf("pc", "c", "n1")) }, dropClaim("c"), dropClaim("a"), dropPod("pa"),
 			func(c *Case) { c.Make(userOf("pa2", "a", "")) }, dropClaim("b"), dropPod("pc"), func(c *Case) { _, _ = c.Server.Create("user", toObject(claim("c", "2Gi"))) },
 		},
@@ -286,6 +296,8 @@ func attachments() World {
 	inUse := func(name string) v1.UniqueVolumeName {
 		return v1.UniqueVolumeName("kubernetes.io/csi/" + driver + "^" + name)
 	}
+	// mounted is when a volume was last used on a node: unmounting takes some seconds.
+	mounted := map[string]time.Time{}
 	attach := func(c *Case) {
 		var list []*storagev1.VolumeAttachment
 		var nodes []*v1.Node
@@ -310,7 +322,10 @@ func attachments() World {
 				used := slices.ContainsFunc(pods, func(p *v1.Pod) bool {
 					return p.Spec.NodeName == n.Name && uses(p, "c-"+*a.Spec.Source.PersistentVolumeName)
 				})
-				if a.Spec.NodeName == n.Name && a.Status.Attached && used {
+				if used && a.Status.Attached {
+					mounted[a.Name] = time.Now()
+				}
+				if a.Spec.NodeName == n.Name && time.Since(mounted[a.Name]) < 6*time.Second {
 					want = append(want, inUse(*a.Spec.Source.PersistentVolumeName))
 				}
 			}

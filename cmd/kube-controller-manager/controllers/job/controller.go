@@ -124,7 +124,7 @@ func (c *Controller) Reconcile(ctx context.Context, key reconcile.Key) (reconcil
 func (c *Controller) act(ctx context.Context, owner pods.Owner, job *batchv1.Job, plan Plan) error {
 	status := plan.Status
 	dropped, dropErr := reconcile.Parallel(ctx, len(plan.Drop), func(ctx context.Context, i int) error {
-		if err := c.untrack(ctx, owner, plan.Drop[i]); err != nil {
+		if err := c.release(ctx, owner, plan.Drop[i]); err != nil {
 			return err
 		}
 		return c.writer.Delete(ctx, owner, plan.Drop[i])
@@ -159,6 +159,16 @@ func (c *Controller) act(ctx context.Context, owner pods.Owner, job *batchv1.Job
 	}
 	_, untrackErr := reconcile.Parallel(ctx, len(plan.Untrack), func(ctx context.Context, i int) error { return c.untrack(ctx, owner, plan.Untrack[i]) })
 	return errors.Join(failure, untrackErr)
+}
+
+// release removes the tracking finalizer of a pod that is dropped, if the pod still is as the cache shows it: one that has ended
+// meanwhile is to be counted, and the conflict has the Job looked at again.
+func (c *Controller) release(ctx context.Context, owner pods.Owner, pod *v1.Pod) error {
+	if !tracked(pod) {
+		return nil
+	}
+	_, err := c.writer.Patch(ctx, owner, pod, releasePatch(pod))
+	return err
 }
 
 // untrack removes the tracking finalizer.

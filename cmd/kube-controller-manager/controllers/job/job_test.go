@@ -530,3 +530,20 @@ func TestAPodThatWasHalfDroppedIsDroppedAltogether(t *testing.T) {
 		s.expect(batchv1.JobComplete, batchv1.JobReasonCompletionsReached)
 	})
 }
+
+func TestAPodThatEndedUnseenIsCountedThoughItsJobIsSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, lab.New(t))
+		s.create(func(*batchv1.JobSpec) {})
+		s.Freeze("pods")
+		s.end(0, nil)
+		s.edit(func(spec *batchv1.JobSpec) { spec.Suspend = ptr.To(true) })
+		time.Sleep(time.Minute)
+		s.Thaw()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if status := s.job().Status; status.Succeeded != 1 {
+			t.Fatalf("status %+v; want the success counted that the cache did not have", status)
+		}
+	})
+}

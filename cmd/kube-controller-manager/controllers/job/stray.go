@@ -14,9 +14,17 @@ import (
 )
 
 func untrackPatch(pod *v1.Pod) []byte {
-	data, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": pod.UID, "$deleteFromPrimitiveList/finalizers": []string{batchv1.JobTrackingFinalizer},
-	}})
+	return finalizerPatch(map[string]any{"uid": pod.UID})
+}
+
+// releasePatch is untrackPatch for the pod as it is known, and no later state of it.
+func releasePatch(pod *v1.Pod) []byte {
+	return finalizerPatch(map[string]any{"uid": pod.UID, "resourceVersion": pod.ResourceVersion})
+}
+
+func finalizerPatch(metadata map[string]any) []byte {
+	metadata["$deleteFromPrimitiveList/finalizers"] = []string{batchv1.JobTrackingFinalizer}
+	data, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil { // maps of strings always marshal
 		panic(err)
 	}

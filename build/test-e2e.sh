@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export CLUSTER=${CLUSTER:-e2e-$$}
-(cd build && GOWORK=off go run ./cmd/build binaries helm) || exit 1
+(cd build && GOWORK=off go run ./cmd/build binaries helm sample-apiserver && GOWORK=off go run ./cmd/build images sample-apiserver) || exit 1
 before=$(build/machine-state.sh | sort)
 bin/cluster up --name="$CLUSTER" --nodes="${NODES:-2}" || exit 1
 (cd test/e2e && PILOTIS_ROOT=$PWD/../.. KUBECONFIG=$(../../bin/cluster kubeconfig --name="$CLUSTER") GOWORK=off \

@@ -66,4 +66,5 @@ var All = []Binary{
 var Tools = []Binary{
 	thirdParty("golangci-lint", "golangci-lint", "github.com/golangci/golangci-lint/v2/cmd/golangci-lint"),
 	thirdParty("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
+	thirdParty("sample-apiserver", "sample-apiserver", "k8s.io/sample-apiserver"),
 }

@@ -32,17 +32,21 @@ func (b Builder) Path(image Image) string {
 	return filepath.Join(b.Root, "out", "images", image.Name+".tar")
 }
 
-// Build writes the archives of the images named, or all. An archive whose contents did not change is left alone.
+// Build writes the archives of the images named, or of all that a cluster has. An archive whose contents did not change
+// is left alone.
 func (b Builder) Build(names ...string) error {
+	known, chosen := slices.Concat(All, Tests), All
+	if len(names) > 0 {
+		chosen = nil
+	}
 	for _, name := range names {
-		if !slices.ContainsFunc(All, func(i Image) bool { return i.Name == name }) {
+		i := slices.IndexFunc(known, func(i Image) bool { return i.Name == name })
+		if i < 0 {
 			return fmt.Errorf("unknown image %q: build/images/table.go lists them", name)
 		}
+		chosen = append(chosen, known[i])
 	}
-	for _, image := range All {
-		if len(names) > 0 && !slices.Contains(names, image.Name) {
-			continue
-		}
+	for _, image := range chosen {
 		if err := b.build(image); err != nil {
 			return fmt.Errorf("image %s: %w", image.Reference(), err)
 		}

@@ -41,3 +41,8 @@ var All = []Image{
 	{Name: "cni", Tag: "v1.9.1", Binaries: []string{"podnet"}, Programs: []string{"nft"},
 		Plugins: []string{"cni/bridge", "cni/host-local", "cni/loopback", "cni/portmap", "cni/bandwidth"}},
 }
+
+// Tests lists the images that tests load into a cluster; they are built when they are named.
+var Tests = []Image{
+	{Name: "sample-apiserver", Tag: "v0.37.2", Binaries: []string{"sample-apiserver", "etcd"}, Entrypoint: []string{"/usr/local/bin/sample-apiserver"}, User: nonRoot},
+}

@@ -14,9 +14,9 @@ import (
 	"pilotis.dev/test/e2e/testcert"
 )
 
-// webhookServer runs test/e2e/testserver behind the Service "server" and gives the authority of its certificate, for a caBundle.
-// Its aggregated API has the test's customGroup.
-func (s *space) webhookServer() string {
+// serverCertificate makes the Secret and the Service of a server that pods with app=server are at port 8443, both named
+// "server", and gives the authority of its certificate for a caBundle.
+func (s *space) serverCertificate() string {
 	s.Helper()
 	authority, certificate, key, err := testcert.Serving("server." + s.Namespace + ".svc")
 	if err != nil {
@@ -28,13 +28,22 @@ func (s *space) webhookServer() string {
 apiVersion: v1
 kind: Secret
 metadata: {name: server}
-data: {tls.crt: ` + encode(certificate) + `, tls.key: ` + encode(key) + `, front-proxy.crt: ` + encode(proxies.Data["requestheader-client-ca-file"]) + `}
+data: {ca.crt: ` + encode(authority) + `, tls.crt: ` + encode(certificate) + `, tls.key: ` + encode(key) + `, front-proxy.crt: ` + encode(proxies.Data["requestheader-client-ca-file"]) + `}
 ---
 apiVersion: v1
 kind: Service
 metadata: {name: server}
 spec: {selector: {app: server}, ports: [{port: 443, targetPort: 8443}]}
----
+`)
+	return encode(authority)
+}
+
+// webhookServer runs test/e2e/testserver behind the Service "server" and gives the authority of its certificate, for a caBundle.
+// Its aggregated API has the test's customGroup.
+func (s *space) webhookServer() string {
+	s.Helper()
+	bundle := s.serverCertificate()
+	s.apply(`
 apiVersion: v1
 kind: Pod
 metadata: {name: server, labels: {app: server}}
@@ -49,7 +58,7 @@ spec:
   volumes: [{name: tls, secret: {secretName: server}}]
 `)
 	s.kubectl("wait", "--for=condition=Ready", "pod/server", "--timeout=90s")
-	return encode(authority)
+	return bundle
 }
 
 // servedWebhook is webhookOf with the server that runs: /mutate stamps ConfigMaps, /validate refuses data.colour: mauve.

@@ -3,6 +3,7 @@ package conformance
 import (
 	"testing"
 
+	v1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,6 +62,40 @@ func TestBudgetStatusFollowsItsPods(t *testing.T) {
 	s.budget("b", "minAvailable: 1")
 	s.web("3")
 	s.shows("3 1 2 3", "pdb/b", ".status['currentHealthy','desiredHealthy','disruptionsAllowed','expectedPods']")
+}
+
+// TestEvictionOfTheUnhealthy: of the pods one is ready, and two run and are not.
+func TestEvictionOfTheUnhealthy(t *testing.T) {
+	s := documented(t, "[sig-apps] PodDisruptionBudget should let unhealthy pods go while enough others are healthy",
+		"[sig-apps] PodDisruptionBudget should let unhealthy pods always go with AlwaysAllow")
+	ours := func(p *v1.Pod) { p.Labels = map[string]string{"app": "web"} }
+	s.start(s.pod("well", "sleep 1000", ours))
+	for _, name := range []string{"ill", "worse"} {
+		pod := s.pod(name, "sleep 1000", ours, func(p *v1.Pod) {
+			p.Spec.Containers[0].ReadinessProbe = &v1.Probe{ProbeHandler: v1.ProbeHandler{Exec: &v1.ExecAction{Command: []string{"false"}}}}
+		})
+		if err := s.createPod(pod); err != nil {
+			t.Fatal(err)
+		}
+		s.await(pod, "running", func(p *v1.Pod) bool { return p.Status.Phase == v1.PodRunning })
+	}
+	s.budget("b", "minAvailable: 2")
+	s.shows("1 2 0", "pdb/b", ".status['currentHealthy','desiredHealthy','disruptionsAllowed']")
+	if err := s.tryEvict("ill"); !apierrors.IsTooManyRequests(err) {
+		t.Errorf("an ill pod goes while too few are healthy: %v", err)
+	}
+	s.budget("b", "minAvailable: 1")
+	s.shows("1 1 0", "pdb/b", ".status['currentHealthy','desiredHealthy','disruptionsAllowed']")
+	if err := s.tryEvict("well"); !apierrors.IsTooManyRequests(err) {
+		t.Errorf("the only healthy pod goes: %v", err)
+	}
+	s.evict("ill")
+	s.budget("b", "minAvailable: 2, unhealthyPodEvictionPolicy: AlwaysAllow")
+	s.shows("1 2 0", "pdb/b", ".status['currentHealthy','desiredHealthy','disruptionsAllowed']")
+	if err := s.tryEvict("well"); !apierrors.IsTooManyRequests(err) {
+		t.Errorf("AlwaysAllow lets a healthy pod go: %v", err)
+	}
+	s.evict("worse")
 }
 
 func TestBudgetStatusIsWritable(t *testing.T) {

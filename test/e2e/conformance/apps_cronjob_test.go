@@ -89,7 +89,7 @@ func TestAllowedConcurrency(t *testing.T) {
 
 // TestCronJobTimeZone: a schedule is of its time zone (KEP-3140), here of one half a day away and an hour that is not now in UTC.
 func TestCronJobTimeZone(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] CronJob should follow the schedule of its time zone")
 	due := time.Now().In(time.FixedZone("Pacific/Kiritimati", 14*60*60)).Truncate(time.Minute).Add(time.Minute)
 	if time.Until(due) < 10*time.Second {
 		due = due.Add(time.Minute) // the CronJob must be there in time
@@ -118,17 +118,53 @@ spec: {schedule: "%d %d * * *", %s, jobTemplate: {metadata: {labels: {cron: %s}}
 	}
 }
 
+// TestStartingDeadline: a minute ago CronJobs were due that have not run since yesterday.
+func TestStartingDeadline(t *testing.T) {
+	s := documented(t, "[sig-apps] CronJob should start what was missed within startingDeadlineSeconds only")
+	due := time.Now().UTC().Add(-2 * time.Minute).Truncate(time.Minute)
+	for name, field := range map[string]string{"patient": "startingDeadlineSeconds: 3600", "strict": "startingDeadlineSeconds: 30", "open": ""} {
+		s.apply(fmt.Sprintf(`
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: %s}
+spec: {schedule: "%d %d * * *", timeZone: Etc/UTC, suspend: true, jobTemplate: {metadata: {labels: {cron: %s}}, spec: {%s}}, %s}
+`, name, due.Minute(), due.Hour(), name, jobTemplate("Never", "true"), field))
+		s.kubectl("patch", "cronjob", name, "--subresource=status", "--type=merge", "-p", `{"status":{"lastScheduleTime":"`+due.Add(-24*time.Hour).Format(time.RFC3339)+`"}}`)
+		s.kubectl("patch", "cronjob", name, "-p", `{"spec":{"suspend":false}}`)
+	}
+	for _, name := range []string{"patient", "open"} {
+		s.eventually(name+" to make up for it", func() (any, bool) {
+			stamps := s.kubectl("get", "jobs", "-l", "cron="+name, "-o", `jsonpath={.items[*].metadata.annotations.batch\.kubernetes\.io/cronjob-scheduled-timestamp}`)
+			return stamps, stamps == due.Format(time.RFC3339)
+		})
+	}
+	s.steady("a CronJob that came too late", func() (any, bool) {
+		jobs := s.names("jobs", "cron=strict")
+		return jobs, len(jobs) == 0
+	})
+}
+
 // TestCronJobHistory: of finished Jobs, those begun by hand among them, the newest stay.
 func TestCronJobHistory(t *testing.T) {
-	s := documented(t)
-	s.cronJob("Allow", "true", true)
-	s.kubectl("patch", "cronjob", "c", "-p", `{"spec":{"successfulJobsHistoryLimit":1}}`)
-	s.kubectl("create", "job", "first", "--from=cronjob/c")
-	s.shows("True", "job/first", complete)
-	s.kubectl("create", "job", "second", "--from=cronjob/c")
-	s.shows("True", "job/second", complete)
-	s.eventually("only the newer Job to stay", func() (any, bool) {
-		jobs := s.names("jobs", "cron=c")
-		return jobs, len(jobs) == 1 && jobs[0] == "second"
-	})
+	s := documented(t, "[sig-apps] CronJob should keep the newest succeeded and failed Jobs of its history limits")
+	for name, command := range map[string]string{"good": "true", "bad": "false"} {
+		s.apply(fmt.Sprintf(`
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: %s}
+spec: {schedule: "0 0 1 1 *", suspend: true, successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 1, jobTemplate: {metadata: {labels: {cron: %s}}, spec: {backoffLimit: 0, %s}}}
+`, name, name, jobTemplate("Never", command)))
+	}
+	for _, which := range []string{"first", "second"} {
+		for name, end := range map[string]string{"good": complete, "bad": failed} {
+			s.kubectl("create", "job", name+"-"+which, "--from=cronjob/"+name)
+			s.shows("True", "job/"+name+"-"+which, end)
+		}
+	}
+	for _, name := range []string{"good", "bad"} {
+		s.eventually("only the newer Job of "+name+" to stay", func() (any, bool) {
+			jobs := s.names("jobs", "cron="+name)
+			return jobs, len(jobs) == 1 && jobs[0] == name+"-second"
+		})
+	}
 }

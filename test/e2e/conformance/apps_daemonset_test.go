@@ -186,7 +186,7 @@ func TestDaemonSetRollsOut(t *testing.T) {
 
 // TestDaemonSurge: with maxSurge a node's new daemon is ready before the old one goes (KEP-1591).
 func TestDaemonSurge(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] DaemonSet should bring up new pods before old ones go with maxSurge")
 	const surge = "updateStrategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}"
 	s.daemons(template("agent", "sleep 1000"), surge)
 	nodes := s.daemonsRun()

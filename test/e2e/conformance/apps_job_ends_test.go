@@ -16,7 +16,7 @@ func (s *space) failure(job string) string {
 const jobPods = "batch.kubernetes.io/job-name=j"
 
 func TestJobBackoffLimit(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should fail when more pods failed than backoffLimit allows")
 	s.job("j", "backoffLimit: 1, "+jobTemplate("Never", "exit 1"))
 	if got := s.failure("j"); got != "BackoffLimitExceeded" {
 		t.Errorf("the Job failed because of %s", got)
@@ -27,7 +27,7 @@ func TestJobBackoffLimit(t *testing.T) {
 }
 
 func TestJobDeadline(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should fail at activeDeadlineSeconds")
 	s.job("j", "activeDeadlineSeconds: 2, "+jobTemplate("Never", "sleep 1000"))
 	if got := s.failure("j"); got != "DeadlineExceeded" {
 		t.Errorf("the Job failed because of %s", got)
@@ -36,7 +36,7 @@ func TestJobDeadline(t *testing.T) {
 }
 
 func TestJobFailsByExitCode(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should fail by an exit code with the FailJob action")
 	s.job("j", "backoffLimit: 6, parallelism: 2, completions: 2, completionMode: Indexed, podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [42]}}]}, "+
 		jobTemplate("Never", "[ $JOB_COMPLETION_INDEX -eq 1 ] || sleep 1000; exit 42"))
 	if got := s.failure("j"); got != "PodFailurePolicy" {
@@ -49,7 +49,7 @@ func TestJobFailsByExitCode(t *testing.T) {
 
 // TestJobExitCodesIgnored: failures that a rule ignores do not count for the back-off limit.
 func TestJobExitCodesIgnored(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should not count exit codes that a pod failure policy ignores")
 	s.apply(fmt.Sprintf(`
 apiVersion: batch/v1
 kind: Job
@@ -71,7 +71,7 @@ spec:
 }
 
 func TestJobSuccessPolicy(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should succeed by the indexes of a success policy")
 	s.job("j", "parallelism: 3, completions: 3, completionMode: Indexed, successPolicy: {rules: [{succeededIndexes: '1'}]}, "+jobTemplate("Never", "[ $JOB_COMPLETION_INDEX -eq 1 ] || sleep 1000"))
 	s.shows("True", "job/j", complete)
 	if got := s.kubectl("get", "job", "j", "-o", `jsonpath={.status.conditions[?(@.type=="Complete")].reason} {.status.conditions[?(@.type=="SuccessCriteriaMet")].reason} {.status.completedIndexes}`); got != "SuccessPolicy SuccessPolicy 1" {
@@ -83,16 +83,43 @@ func TestJobSuccessPolicy(t *testing.T) {
 	})
 }
 
+// TestJobSuccessCount: of three indexes, all of which are listed, one does.
+func TestJobSuccessCount(t *testing.T) {
+	s := documented(t, "[sig-apps] Job should succeed by the number of indexes of a success policy")
+	s.job("j", "parallelism: 3, completions: 3, completionMode: Indexed, successPolicy: {rules: [{succeededIndexes: 0-2, succeededCount: 1}]}, "+jobTemplate("Never", "[ $JOB_COMPLETION_INDEX -eq 2 ] || sleep 1000"))
+	s.shows("True", "job/j", complete)
+	if got := s.kubectl("get", "job", "j", "-o", `jsonpath={.status.conditions[?(@.type=="SuccessCriteriaMet")].reason} {.status.completedIndexes}`); got != "SuccessPolicy 2" {
+		t.Errorf("reason and completed indexes: %s", got)
+	}
+}
+
+func TestJobCountsRestarts(t *testing.T) {
+	s := documented(t, "[sig-apps] Job should count restarts in place for backoffLimit")
+	s.job("j", "backoffLimit: 0, "+jobTemplate("OnFailure", "exit 1"))
+	if got := s.failure("j"); got != "BackoffLimitExceeded" {
+		t.Errorf("the Job failed because of %s", got)
+	}
+	s.eventually("no pod to run", func() (any, bool) {
+		phases := s.kubectl("get", "pods", "-l", jobPods, "-o", "jsonpath={.items[*].status.phase}")
+		return phases, strings.Trim(phases, "Faled ") == ""
+	})
+}
+
 func TestFinishedJobGoes(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should go ttlSecondsAfterFinished after its end")
 	s.job("j", "ttlSecondsAfterFinished: 1, "+jobTemplate("Never", "true"))
 	s.hasNone("jobs", "app=j")
 	s.hasNone("pods", jobPods)
+
+	s.job("j", jobTemplate("Never", "true"))
+	s.shows("True", "job/j", complete)
+	s.kubectl("patch", "job", "j", "-p", `{"spec":{"ttlSecondsAfterFinished":1}}`)
+	s.hasNone("jobs", "app=j")
 }
 
 // TestJobPodsAreCounted: a pod that the Job has counted bears its finalizer no more, and can go.
 func TestJobPodsAreCounted(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should count each pod once and take its finalizer away")
 	s.job("j", "completions: 2, parallelism: 1, "+jobTemplate("Never", "true"))
 	s.shows("True", "job/j", complete)
 	if got := s.read("job/j", ".status.uncountedTerminatedPods.succeeded"); got != "" {

@@ -6,7 +6,7 @@ import (
 )
 
 func TestJobSuspended(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should have no pods while it is suspended and take changes of its template then")
 	s.job("j", "suspend: true, parallelism: 2, completions: 2, "+jobTemplate("Never", "sleep 1000"))
 	const suspended = `.status.conditions[?(@.type=="Suspended")].status`
 	s.shows("True", "job/j", suspended)
@@ -29,7 +29,7 @@ func TestJobSuspended(t *testing.T) {
 
 // TestElasticJob: an Indexed Job grows and shrinks, the highest indexes first.
 func TestElasticJob(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should grow and shrink with completions and parallelism together")
 	s.job("j", "parallelism: 2, completions: 2, completionMode: Indexed, "+jobTemplate("Never", "sleep 1000"))
 	resize := func(size, indexes string) {
 		t.Helper()
@@ -44,9 +44,42 @@ func TestElasticJob(t *testing.T) {
 	resize("1", "0")
 }
 
+func TestParallelismOfAJob(t *testing.T) {
+	s := documented(t, "[sig-apps] Job should follow changes of parallelism")
+	s.job("j", "completions: 9, parallelism: 1, "+jobTemplate("Never", "sleep 1000"))
+	s.shows("1", "job/j", ".status.ready")
+	for _, size := range []string{"3", "2", "0", "1"} {
+		s.kubectl("patch", "job", "j", "-p", `{"spec":{"parallelism":`+size+`}}`)
+		if size == "0" {
+			s.hasNone("pods", jobPods)
+			continue
+		}
+		s.shows(size+" "+size, "job/j", ".status['active','ready']")
+	}
+}
+
+// TestWorkQueue: pods that share out the work among themselves; the first that succeeds has found none left.
+func TestWorkQueue(t *testing.T) {
+	s := documented(t, "[sig-apps] Job should end without completions when one pod succeeded and all ended")
+	s.job("j", "parallelism: 2, "+jobTemplate("Never", "until [ -e /tmp/go ]; do sleep 0.1; done"))
+	s.shows("2", "job/j", ".status.ready")
+	pods := s.names("pods", jobPods)
+	s.inPodNamed(pods[0], "touch /tmp/go")
+	s.shows("1 1", "job/j", ".status['active','succeeded']")
+	s.steady("a Job that has begun to end", func() (any, bool) {
+		now := s.names("pods", jobPods)
+		return now, len(now) == 2 && s.read("job/j", complete) == ""
+	})
+	s.inPodNamed(pods[1], "touch /tmp/go")
+	s.shows("True", "job/j", complete)
+	if got := s.read("job/j", ".status.succeeded"); got != "2" {
+		t.Errorf("%s pods succeeded, want 2", got)
+	}
+}
+
 // TestJobOfAnotherController is left alone (KEP-4368).
 func TestJobOfAnotherController(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should be left alone when another controller manages it")
 	s.job("j", "managedBy: tests.pilotis.dev/queue, "+jobTemplate("Never", "true"))
 	s.job("ours", jobTemplate("Never", "true"))
 	s.shows("True", "job/ours", complete)
@@ -57,7 +90,7 @@ func TestJobOfAnotherController(t *testing.T) {
 
 // TestJobReplacesTheFailedOnly: with podReplacementPolicy Failed a pod that terminates holds its place to the end (KEP-3939).
 func TestJobReplacesTheFailedOnly(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Job should replace a pod when it has failed with podReplacementPolicy Failed")
 	run := strings.Replace(jobTemplate("Never", "trap 'while [ ! -e /tmp/go ]; do sleep 0.1; done; exit 1' TERM; sleep 1000 & wait"), "terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 60", 1)
 	s.job("j", "podReplacementPolicy: Failed, "+run)
 	s.shows("1", "job/j", ".status.ready")

@@ -13,7 +13,7 @@ func (s *space) versions() string {
 }
 
 func TestPartitionedUpdate(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] StatefulSet should update only pods at and above the partition")
 	partition := func(n int) string {
 		return fmt.Sprintf("podManagementPolicy: Parallel\n  updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: %d}}", n)
 	}
@@ -37,7 +37,7 @@ func TestPartitionedUpdate(t *testing.T) {
 }
 
 func TestUpdateOnDelete(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] StatefulSet should update pods that are deleted with the strategy OnDelete")
 	s.statefulSet(2, "1", "updateStrategy: {type: OnDelete}")
 	s.shows("2", "statefulset/db", ".status.readyReplicas")
 	s.statefulSet(2, "2", "updateStrategy: {type: OnDelete}")
@@ -53,9 +53,29 @@ func TestUpdateOnDelete(t *testing.T) {
 	}
 }
 
+// TestMaxUnavailable: a rollout to what never becomes ready stops when as many pods are down as may be.
+func TestMaxUnavailable(t *testing.T) {
+	s := documented(t, "[sig-apps] StatefulSet should update maxUnavailable pods at once")
+	s.statefulSet(4, "1", "podManagementPolicy: Parallel\n  updateStrategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 2}}")
+	s.shows("4", "statefulset/db", ".status.readyReplicas")
+	s.kubectl("patch", "statefulset", "db", "-p", `{"spec":{"template":{"metadata":{"annotations":{"version":"2"}},"spec":{"containers":[{"name":"c","command":["sleep","1000"]}]}}}}`)
+	s.shows("2 2", "statefulset/db", ".status['updatedReplicas','readyReplicas']")
+	s.steady("a rollout that waits", func() (any, bool) {
+		got := s.versions()
+		return got, got == "1 1 2 2"
+	})
+	for _, pod := range []string{"db-3", "db-2"} {
+		s.inPodNamed(pod, "touch /tmp/well")
+	}
+	s.shows("4 2", "statefulset/db", ".status['updatedReplicas','readyReplicas']")
+	if got := s.versions(); got != "2 2 2 2" {
+		t.Errorf("the versions are %s", got)
+	}
+}
+
 // TestFirstOrdinal is of spec.ordinals.start (KEP-3335).
 func TestFirstOrdinal(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] StatefulSet should number its pods from ordinals.start")
 	s.statefulSet(2, "1", "ordinals: {start: 5}")
 	s.shows("2", "statefulset/db", ".status.readyReplicas")
 	if got := s.names("pods", "app=db"); !slices.Equal(got, []string{"db-5", "db-6"}) {
@@ -73,7 +93,7 @@ func TestFirstOrdinal(t *testing.T) {
 
 // TestClaimsGoOrStay is of spec.persistentVolumeClaimRetentionPolicy (KEP-1847). The pods of these claims never run.
 func TestClaimsGoOrStay(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] StatefulSet should keep or delete claims by persistentVolumeClaimRetentionPolicy")
 	apply := func(name, policy string, replicas int) {
 		t.Helper()
 		s.apply(fmt.Sprintf(`

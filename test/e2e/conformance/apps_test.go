@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 )
 
 var appsV1, batchV1, policyV1 = schema.GroupVersion{Group: "apps", Version: "v1"}, schema.GroupVersion{Group: "batch", Version: "v1"}, schema.GroupVersion{Group: "policy", Version: "v1"}
@@ -78,7 +79,11 @@ func (s *space) scales(gvr schema.GroupVersionResource, name string) {
 // keepsStatus reads, updates and patches the status subresource of an object with a condition of the test's own.
 func (s *space) keepsStatus(gvr schema.GroupVersionResource, name string) {
 	s.Helper()
-	client := s.resource(gvr, false)
+	s.keepsStatusAt(s.resource(gvr, false), name)
+}
+
+func (s *space) keepsStatusAt(client dynamic.ResourceInterface, name string) {
+	s.Helper()
 	condition := func(kind string) map[string]any {
 		return map[string]any{"type": kind, "status": "True", "reason": "E2E", "message": "set by a test", "lastTransitionTime": "2026-01-01T00:00:00Z"}
 	}

@@ -26,7 +26,7 @@ func (s *space) tells(object, reason, text string) {
 }
 
 func TestQuotaStopsAReplicaSet(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] ReplicaSet should say that a quota stops it and go on when there is room")
 	s.quota("few", "pods 1")
 	s.deployment(3, template("web", "sleep 1000"), "")
 	const failure = `.status.conditions[?(@.type=="ReplicaFailure")]`
@@ -40,7 +40,7 @@ func TestQuotaStopsAReplicaSet(t *testing.T) {
 }
 
 func TestDeploymentMakesNoProgress(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Deployment should stop at its progress deadline and say so")
 	s.deployment(1, neverReady("web"), "progressDeadlineSeconds: 2")
 	const progressing = `.status.conditions[?(@.type=="Progressing")]`
 	s.shows("False ProgressDeadlineExceeded", "deployment/web", progressing+`.status} {`+progressing+`.reason`)
@@ -52,7 +52,7 @@ func TestDeploymentMakesNoProgress(t *testing.T) {
 }
 
 func TestPausedDeployment(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Deployment should be sized and not rolled out while it is paused")
 	s.deployment(1, template("web", "sleep 1000"), "")
 	s.rolledOut(1)
 	s.kubectl("rollout", "pause", "deployment/web")
@@ -66,7 +66,7 @@ func TestPausedDeployment(t *testing.T) {
 
 // TestRecreateDeployment: none of the old pods runs any more when the first new one is made.
 func TestRecreateDeployment(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] Deployment should run no old pod beside new ones with the strategy Recreate")
 	s.deployment(2, template("web", "sleep 1000"), "strategy: {type: Recreate}")
 	s.rolledOut(2)
 	s.deployment(2, template("web", "sleep 2000"), "strategy: {type: Recreate}")
@@ -89,7 +89,7 @@ func TestRecreateDeployment(t *testing.T) {
 
 // TestOverlappingSelectors: a pod has one controller, and the other makes pods of its own.
 func TestOverlappingSelectors(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-apps] ReplicaSet should keep to its own pods when selectors overlap")
 	s.web("2")
 	s.apply("apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: other}\nspec: {replicas: 1, selector: {matchLabels: {app: web}}, template: " + template("web", "sleep 1000") + "}\n")
 	s.shows("1", "replicaset/other", ".status.readyReplicas")
@@ -101,7 +101,7 @@ func TestOverlappingSelectors(t *testing.T) {
 
 // TestOwnerOutOfReach: an owner of a namespace cannot own what is elsewhere; the dependent goes, and an event tells why.
 func TestOwnerOutOfReach(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-api-machinery] Garbage collector should delete what an owner of another namespace cannot own and tell of it")
 	elsewhere := s.newNamespace()
 	s.kubectl("create", "configmap", "owner", "--namespace="+elsewhere)
 	uid := s.kubectl("get", "configmap", "owner", "--namespace="+elsewhere, "-o", "jsonpath={.metadata.uid}")

@@ -9,6 +9,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"math/big"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -27,8 +29,13 @@ import (
 // csr is a request for a certificate of the subject, and the key that is PEM of its own.
 func (s *space) csr(signer string, subject pkix.Name, usages ...certificatesv1.KeyUsage) (request *certificatesv1.CertificateSigningRequest, key []byte) {
 	s.Helper()
+	return s.csrFor(signer, &x509.CertificateRequest{Subject: subject}, usages...)
+}
+
+func (s *space) csrFor(signer string, wanted *x509.CertificateRequest, usages ...certificatesv1.KeyUsage) (request *certificatesv1.CertificateSigningRequest, key []byte) {
+	s.Helper()
 	private := must[*ecdsa.PrivateKey](s)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	der := must[[]byte](s)(x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: subject}, private))
+	der := must[[]byte](s)(x509.CreateCertificateRequest(rand.Reader, wanted, private))
 	request = &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{GenerateName: s.Namespace + "-"}, Spec: certificatesv1.CertificateSigningRequestSpec{
 		SignerName: signer, Usages: append([]certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature}, usages...),
 		Request: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
@@ -74,7 +81,7 @@ func (s *space) as(user string, groups ...string) kubernetes.Interface {
 }
 
 func TestApprovedClientCertificate(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-auth] CertificateSigningRequest should get a client certificate when it is approved")
 	request, key := s.csr(certificatesv1.KubeAPIServerClientSignerName, pkix.Name{CommonName: "alice", Organization: []string{"gardeners"}}, certificatesv1.UsageClientAuth)
 	seconds := int32(3600)
 	request.Spec.ExpirationSeconds = &seconds
@@ -101,7 +108,7 @@ func TestApprovedClientCertificate(t *testing.T) {
 }
 
 func TestDeniedCertificate(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-auth] CertificateSigningRequest should get no certificate when it is denied")
 	request, _ := s.csr(certificatesv1.KubeAPIServerClientSignerName, pkix.Name{CommonName: "mallory"}, certificatesv1.UsageClientAuth)
 	name := s.asks(s.Client, request)
 	s.kubectl("certificate", "deny", name)
@@ -116,7 +123,7 @@ func TestDeniedCertificate(t *testing.T) {
 
 // TestSignerRefuses what its rules forbid, even if somebody approved it.
 func TestSignerRefuses(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-auth] CertificateSigningRequest should fail when it breaks the rules of its signer")
 	for _, tt := range []struct {
 		signer string
 		name   string
@@ -140,7 +147,7 @@ func TestSignerRefuses(t *testing.T) {
 
 // TestNobodyAsksForMasters: the group that may do everything cannot be had by a request.
 func TestNobodyAsksForMasters(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-auth] CertificateSigningRequest should not be made for the group system:masters")
 	request, _ := s.csr(certificatesv1.KubeAPIServerClientSignerName, pkix.Name{CommonName: "mallory", Organization: []string{"system:masters"}}, certificatesv1.UsageClientAuth)
 	if _, err := s.Client.CertificatesV1().CertificateSigningRequests().Create(s.Context(), request, metav1.CreateOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("a request for system:masters: %v", err)
@@ -148,7 +155,7 @@ func TestNobodyAsksForMasters(t *testing.T) {
 }
 
 func TestNodeApprovedForItself(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-auth] CertificateSigningRequest should be approved for a node that asks for itself")
 	node := "system:node:" + s.workNodes()[0]
 	client := s.as(node, "system:nodes")
 	request, _ := s.csr(certificatesv1.KubeAPIServerClientKubeletSignerName, pkix.Name{CommonName: node, Organization: []string{"system:nodes"}}, certificatesv1.UsageClientAuth)
@@ -168,9 +175,65 @@ func TestNodeApprovedForItself(t *testing.T) {
 	}
 }
 
+// TestServingCertificateOfANode: nobody but an administrator can tell whether the names are the node's.
+func TestServingCertificateOfANode(t *testing.T) {
+	s := documented(t, "[sig-auth] CertificateSigningRequest should get a serving certificate for a node when it is approved")
+	node := s.workNodes()[0]
+	address := net.ParseIP(s.kubectl("get", "node", node, "-o", `jsonpath={.status.addresses[?(@.type=="InternalIP")].address}`))
+	request, _ := s.csrFor(certificatesv1.KubeletServingSignerName, &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: "system:node:" + node, Organization: []string{"system:nodes"}}, DNSNames: []string{node}, IPAddresses: []net.IP{address},
+	}, certificatesv1.UsageServerAuth)
+	name := s.asks(s.as("system:node:"+node, "system:nodes"), request)
+	s.steady("a request that waits for its approval", func() (any, bool) {
+		status := s.csrNow(name).Status
+		return status, len(status.Certificate)+len(status.Conditions) == 0
+	})
+	s.kubectl("certificate", "approve", name)
+	_, certificate := s.signed(name)
+	if err := certificate.VerifyHostname(node); err != nil {
+		t.Error(err)
+	}
+	if err := certificate.VerifyHostname(address.String()); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(certificate.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) {
+		t.Errorf("the certificate is for %v", certificate.ExtKeyUsage)
+	}
+}
+
+// TestOldRequestsGo: an approval bears the time that its approver says.
+func TestOldRequestsGo(t *testing.T) {
+	s := documented(t, "[sig-auth] CertificateSigningRequest should go when it was decided long ago or its certificate has expired")
+	client := s.Client.CertificatesV1().CertificateSigningRequests()
+	decided := func(kind certificatesv1.RequestConditionType, ago time.Duration) *certificatesv1.CertificateSigningRequest {
+		t.Helper()
+		request, _ := s.csr(s.Namespace+".tests.pilotis.dev/signer", pkix.Name{CommonName: "web"}, certificatesv1.UsageServerAuth)
+		r := s.csrNow(s.asks(s.Client, request))
+		r.Status.Conditions = append(r.Status.Conditions, certificatesv1.CertificateSigningRequestCondition{Type: kind, Status: v1.ConditionTrue, Reason: "E2E", LastUpdateTime: metav1.NewTime(time.Now().Add(-ago))})
+		return must[*certificatesv1.CertificateSigningRequest](s)(client.UpdateApproval(s.Context(), r.Name, r, metav1.UpdateOptions{}))
+	}
+	fresh := decided(certificatesv1.CertificateApproved, 30*time.Minute)
+	expired := decided(certificatesv1.CertificateApproved, 0)
+	key := must[*ecdsa.PrivateKey](s)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	of := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(-time.Minute)}
+	expired.Status.Certificate = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: must[[]byte](s)(x509.CreateCertificate(rand.Reader, of, of, &key.PublicKey, key))})
+	must[*certificatesv1.CertificateSigningRequest](s)(client.UpdateStatus(s.Context(), expired, metav1.UpdateOptions{}))
+	for what, r := range map[string]*certificatesv1.CertificateSigningRequest{
+		"approved long ago":                   decided(certificatesv1.CertificateApproved, 61*time.Minute),
+		"denied long ago":                     decided(certificatesv1.CertificateDenied, 61*time.Minute),
+		"with a certificate that has expired": expired,
+	} {
+		s.eventually("the request "+what+" to go", func() (any, bool) {
+			_, err := client.Get(s.Context(), r.Name, metav1.GetOptions{})
+			return err, apierrors.IsNotFound(err)
+		})
+	}
+	s.csrNow(fresh.Name)
+}
+
 // TestSignerOfOnesOwn: who may approve and sign for a signer is a permission on the signer's name.
 func TestSignerOfOnesOwn(t *testing.T) {
-	s := documented(t)
+	s := documented(t, "[sig-auth] CertificateSigningRequest should be approved and signed by who may use its signer")
 	own := s.Namespace + ".tests.pilotis.dev/signer"
 	s.grants("writer", own, nil)
 	s.grants("notary", own, []string{"approve", "sign"})

@@ -16,14 +16,19 @@ import (
 	"pilotis.dev/test/e2e/testimage"
 )
 
-//go:embed behaviours.yaml
-var behavioursFile []byte
+var (
+	//go:embed behaviours.yaml
+	behavioursFile []byte
+	//go:embed behaviours_more.yaml
+	behavioursMoreFile []byte
+)
 
-// one is a behaviour of behaviours.yaml.
+// one is a behaviour of behaviours.yaml, which says since when it holds, or of behaviours_more.yaml, which names its source.
 type one struct {
-	Name  string `json:"name"`
-	Since string `json:"since"`
-	Must  string `json:"must"`
+	Name   string `json:"name"`
+	Since  string `json:"since,omitempty"`
+	Source string `json:"source,omitempty"`
+	Must   string `json:"must"`
 }
 
 // sig is the group that a behaviour belongs to, for example sig-apps.
@@ -35,7 +40,8 @@ func (b one) sig() string {
 // ledger knows every behaviour and what became of it in this run.
 type ledger struct {
 	mu     sync.Mutex
-	all    []one
+	all    []one            // of both files
+	listed int              // how many are of behaviours.yaml
 	claims map[string]claim // by the behaviour's name
 }
 
@@ -68,14 +74,25 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	if err := yaml.UnmarshalStrict(behavioursFile, &book.all); err != nil {
-		fmt.Fprintln(os.Stderr, "behaviours.yaml:", err)
-		return 1
+	for _, file := range []struct {
+		name string
+		data []byte
+	}{{"behaviours.yaml", behavioursFile}, {"behaviours_more.yaml", behavioursMoreFile}} {
+		book.listed = len(book.all)
+		var list []one
+		if err := yaml.UnmarshalStrict(file.data, &list); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", file.name, err)
+			return 1
+		}
+		book.all = append(book.all, list...)
 	}
 	dir, err := os.MkdirTemp("", "conformance-")
 	if err == nil {
 		defer os.RemoveAll(dir)
 		err = testimage.Load(root(), clusterName(), dir)
+	}
+	if err == nil {
+		err = testimage.LoadSampleServer(root(), clusterName())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -108,10 +125,14 @@ func behaviour(t *testing.T, name string) *space {
 	return newSpace(t)
 }
 
-// documented gives a namespace to a test of what Kubernetes documents and behaviours.yaml does not list. The test runs beside others.
-func documented(t *testing.T) *space {
+// documented says that the test proves these behaviours of behaviours_more.yaml, what Kubernetes documents beyond behaviours.yaml, and
+// gives it a namespace. The test runs beside others.
+func documented(t *testing.T, names ...string) *space {
 	t.Helper()
 	t.Parallel()
+	for _, name := range names {
+		book.claim(t, name)
+	}
 	return newSpace(t)
 }
 
@@ -121,7 +142,7 @@ func (l *ledger) claim(t *testing.T, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !slices.ContainsFunc(l.all, func(b one) bool { return b.Name == name }) {
-		t.Fatalf("behaviours.yaml has no behaviour %q", name)
+		t.Fatalf("neither behaviours.yaml nor behaviours_more.yaml has a behaviour %q", name)
 	}
 	if before, taken := l.claims[name]; taken {
 		t.Fatalf("%s proves %q already", before.test, name)
@@ -136,22 +157,31 @@ func (l *ledger) claim(t *testing.T, name string) {
 
 // page is docs/conformance.md after this run; what it did not try stays as it was.
 func (l *ledger) page(before string) string {
+	return `# Conformance
+
+What a conformant cluster must do (test/e2e/conformance/behaviours.yaml), and the test that proves it on a real cluster. Written by
+` + "`make conformance`; `make test`" + ` fails when it is not so any more.
+` + l.tables("##", "since", before, l.all[:l.listed]) + `
+## Beyond conformance
+
+What Kubernetes documents beyond that (test/e2e/conformance/behaviours_more.yaml), with the enhancement proposal (KEP) or the page of its
+documentation that says so.
+` + l.tables("###", "source", before, l.all[l.listed:])
+}
+
+// tables has a heading and a table for each group of the behaviours; the column origin is of their Since or Source.
+func (l *ledger) tables(heading, origin, before string, list []one) string {
 	sections := map[string][]one{}
 	var sigs []string
-	for _, b := range l.all {
+	for _, b := range list {
 		if sections[b.sig()] == nil {
 			sigs = append(sigs, b.sig())
 		}
 		sections[b.sig()] = append(sections[b.sig()], b)
 	}
 	var text strings.Builder
-	text.WriteString(`# Conformance
-
-What a conformant cluster must do (test/e2e/conformance/behaviours.yaml), and the test that proves it on a real cluster. Written by
-` + "`make conformance`; `make test`" + ` fails when it is not so any more.
-`)
 	for _, sig := range sigs {
-		fmt.Fprintf(&text, "\n## %s\n\n| behaviour | since | test | result |\n| --- | --- | --- | --- |\n", sig)
+		fmt.Fprintf(&text, "\n%s %s\n\n| behaviour | %s | test | result |\n| --- | --- | --- | --- |\n", heading, sig, origin)
 		for _, b := range sections[sig] {
 			row := l.row(b)
 			if _, tried := l.claims[b.Name]; !tried {
@@ -177,7 +207,7 @@ func (l *ledger) row(b one) string {
 
 func rowStart(b one) string {
 	name := strings.TrimSpace(strings.TrimPrefix(b.Name, "["+b.sig()+"]"))
-	return fmt.Sprintf("| %s | %s |", strings.ReplaceAll(name, "|", `\|`), b.Since)
+	return fmt.Sprintf("| %s | %s |", strings.ReplaceAll(name, "|", `\|`), b.Since+b.Source)
 }
 
 // rowBefore is the row that the page had of b, or otherwise.

@@ -22,6 +22,14 @@ var programs = []string{"testserver", "witness"}
 // Name is the image's name in the nodes.
 const Name = "pilotis.dev/test/busybox:1"
 
+// SampleServer is the image of k8s.io/sample-apiserver and etcd (build/images/table.go).
+const SampleServer = "pilotis.dev/sample-apiserver:v0.37.2"
+
+// LoadSampleServer imports the image SampleServer, which is built, into every node of the cluster.
+func LoadSampleServer(root, cluster string) error {
+	return load(root, cluster, filepath.Join(root, "out/images/sample-apiserver.tar"))
+}
+
 // Load writes the image to dir, beside the programs that it holds, and imports it into every node of the cluster.
 // root is the repository's.
 func Load(root, cluster, dir string) error {
@@ -29,8 +37,12 @@ func Load(root, cluster, dir string) error {
 	if err := write(archive, Name); err != nil {
 		return err
 	}
+	return load(root, cluster, archive)
+}
+
+func load(root, cluster, archive string) error {
 	if out, err := exec.Command(filepath.Join(root, "bin/cluster"), "load", "--name="+cluster, "--image="+archive).CombinedOutput(); err != nil {
-		return fmt.Errorf("loading the test image: %w: %s", err, out)
+		return fmt.Errorf("loading %s: %w: %s", archive, err, out)
 	}
 	return nil
 }

@@ -16,7 +16,8 @@ import (
 
 // The metrics APIs, as an autoscaler reads them. What a metric shows is said by who asks, so that a test decides it:
 // "queue-30" reads 30, be it external or of an object. What pods use stands in their annotations cpu.tests.pilotis.dev
-// and requests.tests.pilotis.dev; a pod without one has no sample.
+// and requests.tests.pilotis.dev; a pod without one has no sample. cpu.tests.pilotis.dev is of the container c, with
+// /NAME behind it of another one.
 const (
 	resourceMetrics = "metrics.k8s.io/v1beta1"
 	customMetrics   = "custom.metrics.k8s.io/v1beta2"
@@ -76,9 +77,8 @@ func usageOfPods(w http.ResponseWriter, r *http.Request) {
 	}
 	items := []any{}
 	for _, p := range pods {
-		if cpu := p.Metadata.Annotations["cpu.tests.pilotis.dev"]; cpu != "" {
-			items = append(items, map[string]any{"metadata": map[string]string{"name": p.Metadata.Name, "namespace": r.PathValue("namespace")}, "timestamp": now(), "window": "1s",
-				"containers": []any{map[string]any{"name": "c", "usage": map[string]string{"cpu": cpu, "memory": "1Mi"}}}})
+		if containers := p.usage(); len(containers) > 0 {
+			items = append(items, map[string]any{"metadata": map[string]string{"name": p.Metadata.Name, "namespace": r.PathValue("namespace")}, "timestamp": now(), "window": "1s", "containers": containers})
 		}
 	}
 	answer(w, http.StatusOK, list("PodMetricsList", resourceMetrics, items))
@@ -104,6 +104,20 @@ type pod struct {
 		Name        string            `json:"name"`
 		Annotations map[string]string `json:"annotations"`
 	} `json:"metadata"`
+}
+
+// usage is what the pod's annotations say of its containers.
+func (p pod) usage() (containers []any) {
+	for key, cpu := range p.Metadata.Annotations {
+		of, container, named := strings.Cut(key, "/")
+		if !named {
+			container = "c"
+		}
+		if of == "cpu.tests.pilotis.dev" {
+			containers = append(containers, map[string]any{"name": container, "usage": map[string]string{"cpu": cpu, "memory": "1Mi"}})
+		}
+	}
+	return containers
 }
 
 // podsOf reads the pods of the request's namespace and selector with this pod's own service account.

@@ -6,6 +6,7 @@
 //	witness lookup srv _http._tcp.web.default.svc.cluster.local
 //	witness registry --listen=127.0.0.1:5055 --text=hello
 //	witness get https://kubernetes.default/readyz
+//	witness guestbook --leader=http://leader:6379 --followers=http://followers:6379
 package main
 
 import (
@@ -16,9 +17,9 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "lookup": lookup, "get": get, "token": token, "registry": registry}
+	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "lookup": lookup, "get": get, "token": token, "registry": registry, "guestbook": guestbook}
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: witness serve|ask|lookup|get|token|registry …")
+		fmt.Fprintln(os.Stderr, "usage: witness serve|ask|lookup|get|token|registry|guestbook …")
 		return 2
 	}
 	if err := verbs[os.Args[1]](os.Args[2:]); err != nil {

@@ -146,7 +146,7 @@ type reader struct {
 }
 
 func inCluster() (*reader, error) {
-	client, err := trusting()
+	client, err := trusting(mounted + "ca.crt")
 	if err != nil {
 		return nil, err
 	}

@@ -6,11 +6,15 @@ import (
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 )
 
 // memory is what an autoscaler remembers between two looks at the metrics.
 type memory struct {
+	hpa             types.NamespacedName
+	selector        labels.Selector // of the target's pods
 	recommendations []moment
 	ups, downs      []moment // changes of size that were made
 }

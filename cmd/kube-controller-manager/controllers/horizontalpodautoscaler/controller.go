@@ -2,7 +2,10 @@ package horizontalpodautoscaler
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -97,15 +100,36 @@ func (c *controller) enqueue(obj any) {
 	}
 }
 
-func (c *controller) memoryOf(uid types.UID) *memory {
+func (c *controller) memoryOf(hpa *autoscalingv2.HorizontalPodAutoscaler) *memory {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.memories[uid]
+	m := c.memories[hpa.UID]
 	if m == nil {
-		m = &memory{}
-		c.memories[uid] = m
+		m = &memory{hpa: types.NamespacedName{Namespace: hpa.Namespace, Name: hpa.Name}}
+		c.memories[hpa.UID] = m
 	}
 	return m
+}
+
+// rivals notes which pods an autoscaler sizes, and gives the others that size one of these pods: together they would
+// pull a target to and fro.
+func (c *controller) rivals(uid types.UID, selector labels.Selector, list []*v1.Pod) []types.NamespacedName {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	own := c.memories[uid]
+	if own == nil {
+		return nil // it was deleted a moment ago
+	}
+	own.selector = selector
+	var found []types.NamespacedName
+	for other, m := range c.memories {
+		if other != uid && m.hpa.Namespace == own.hpa.Namespace && m.selector != nil &&
+			slices.ContainsFunc(list, func(p *v1.Pod) bool { return m.selector.Matches(labels.Set(p.Labels)) }) {
+			found = append(found, m.hpa)
+		}
+	}
+	slices.SortFunc(found, func(a, b types.NamespacedName) int { return strings.Compare(a.Name, b.Name) })
+	return found
 }
 
 // look is one look of an autoscaler at its target.
@@ -169,7 +193,7 @@ func (l *look) run(ctx context.Context) error {
 	l.scale = scale
 	l.set(autoscalingv2.AbleToScale, v1.ConditionTrue, "SucceededGetScale", "the HPA controller was able to get the target's current scale")
 	current, least := scale.Spec.Replicas, ptr.Deref(l.hpa.Spec.MinReplicas, 1)
-	m := l.memoryOf(l.hpa.UID)
+	m := l.memoryOf(l.hpa)
 	up, down, tol := rules(l.hpa, l.DownscaleStabilization, l.Tolerance)
 	l.tol = tol
 	m.forget(l.now.Add(-max(window(up), window(down), time.Hour)))
@@ -234,7 +258,7 @@ func (l *look) recommend(ctx context.Context) (int32, string, error) {
 		const message = "selector is required"
 		l.recorder.Event(l.hpa, v1.EventTypeWarning, "SelectorRequired", message)
 		l.set(autoscalingv2.ScalingActive, v1.ConditionFalse, "InvalidSelector", "the HPA target's scale is missing a selector")
-		return 0, "", fmt.Errorf("%s", message)
+		return 0, "", errors.New(message)
 	}
 	selector, err := labels.Parse(l.scale.Status.Selector)
 	if err != nil {
@@ -244,6 +268,12 @@ func (l *look) recommend(ctx context.Context) (int32, string, error) {
 	list, err := l.pods.Pods(l.hpa.Namespace).List(selector)
 	if err != nil {
 		return 0, "", err
+	}
+	if rivals := l.rivals(l.hpa.UID, selector, list); len(rivals) > 0 {
+		message := fmt.Sprintf("pods by selector %v are controlled by multiple HPAs: %v too; delete all but one of them, or let their targets select different pods", selector, rivals)
+		l.recorder.Event(l.hpa, v1.EventTypeWarning, "AmbiguousSelector", message)
+		l.set(autoscalingv2.ScalingActive, v1.ConditionFalse, "AmbiguousSelector", message)
+		return 0, "", errors.New(message)
 	}
 	specs := l.hpa.Spec.Metrics
 	if len(specs) == 0 { // the API defaults to 80 % of CPU

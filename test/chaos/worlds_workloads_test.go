@@ -381,8 +381,8 @@ func (s ends) note(e memapi.Event) {
 		return
 	}
 	pod := typed[v1.Pod](e.Object)
-	// A pod without the finalizer was let go before it ended: its Job was suspended, or had too many.
-	if owner := controllerUID(pod); owner != "" && finished(pod) && slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer) {
+	// A pod that succeeds without the finalizer was let go before: its Job was suspended, or had too many.
+	if owner := controllerUID(pod); owner != "" && (pod.Status.Phase == v1.PodFailed || finished(pod) && slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer)) {
 		if s[owner] == nil {
 			s[owner] = map[types.UID]v1.PodPhase{}
 		}

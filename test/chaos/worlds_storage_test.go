@@ -322,7 +322,7 @@ func attachments() World {
 				used := slices.ContainsFunc(pods, func(p *v1.Pod) bool {
 					return p.Spec.NodeName == n.Name && uses(p, "c-"+*a.Spec.Source.PersistentVolumeName)
 				})
-				if used && a.Status.Attached {
+				if used && a.Status.Attached && a.Spec.NodeName == n.Name {
 					mounted[a.Name] = time.Now()
 				}
 				if a.Spec.NodeName == n.Name && time.Since(mounted[a.Name]) < 6*time.Second {

@@ -20,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/cert"
@@ -139,6 +140,9 @@ func startServer(ctx context.Context, dir string) (*testServer, error) {
 	}
 	ca, key, err := makeFiles(dir)
 	if err != nil {
+		return nil, err
+	}
+	if err := addGates(utilfeature.DefaultMutableFeatureGate); err != nil {
 		return nil, err
 	}
 	o := NewOptions()

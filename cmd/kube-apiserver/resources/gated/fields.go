@@ -36,8 +36,14 @@ type Fields struct{ root *node }
 // node is a type on the way: what is dropped from it, and in which of its fields there is more.
 type node struct {
 	drop []closed
-	down map[int]*node // of a struct, by the number of the field
-	elem *node         // of a pointer, list or map
+	down []below // of a struct
+	elem *node   // of a pointer, list or map
+}
+
+// below is a field of a struct, by its number.
+type below struct {
+	field int
+	node  *node
 }
 
 // In finds the ways through a type of object, given by a sample.
@@ -55,15 +61,15 @@ func (o *Off) node(t reflect.Type, seen map[reflect.Type]*node) *node {
 	if n, ok := seen[t]; ok {
 		return n
 	}
-	n := &node{drop: o.fields[t], down: map[int]*node{}}
+	n := &node{drop: o.fields[t]}
 	seen[t] = n // templates of pod groups are made of such templates
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map:
 		n.elem = o.node(t.Elem(), seen)
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if below := o.node(t.Field(i).Type, seen); below != nil {
-				n.down[i] = below
+			if next := o.node(t.Field(i).Type, seen); next != nil {
+				n.down = append(n.down, below{i, next})
 			}
 		}
 	}
@@ -128,8 +134,8 @@ func (n *node) walk(v reflect.Value, visit func(closed, reflect.Value)) {
 				visit(c, f)
 			}
 		}
-		for i, below := range n.down {
-			below.walk(v.Field(i), visit)
+		for _, b := range n.down {
+			b.node.walk(v.Field(b.field), visit)
 		}
 	}
 }

@@ -65,6 +65,7 @@ func TestMaxUnavailable(t *testing.T) {
 		return got, got == "1 1 2 2"
 	})
 	for _, pod := range []string{"db-3", "db-2"} {
+		s.shows("Running", "pod/"+pod, ".status.phase")
 		s.inPodNamed(pod, "touch /tmp/well")
 	}
 	s.shows("4 2", "statefulset/db", ".status['updatedReplicas','readyReplicas']")

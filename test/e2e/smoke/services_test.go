@@ -309,7 +309,7 @@ kind: Pod
 metadata: {name: leaver, labels: {who: leaver}}
 spec:
   terminationGracePeriodSeconds: 30
-  containers: [{name: server, image: IMAGE, command: [witness, serve, "--tcp=8080", "--linger=5s"]}]
+  containers: [{name: server, image: IMAGE, command: [witness, serve, "--tcp=8080", "--linger=15s"]}]
 `)
 	ip, _ := w.service("leaving", "{selector: {who: leaver}, ports: [{port: 80, targetPort: 8080}]}")
 	w.hears("leaver", "client-0", "tcp://"+ip+":80")

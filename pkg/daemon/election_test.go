@@ -194,7 +194,7 @@ func TestASuccessorLeadsAtOnceWhenTheLeaseIsReleased(t *testing.T) {
 			t.Errorf("the lease counts %v transitions, want 1", s.lease.Spec.LeaseTransitions)
 		}
 		b.stop()
-		<-b.ended
+		_ = <-b.ended
 	})
 }
 
@@ -232,7 +232,7 @@ func TestACutOffLeaderWritesNothingBeforeAnotherLeads(t *testing.T) {
 					t.Errorf("%s holds the lease, a writes %t", s.holder(), a.writes())
 				}
 				b.stop()
-				<-b.ended
+				_ = <-b.ended
 			})
 		})
 	}
@@ -270,8 +270,8 @@ func TestADeletedLeaseIsLeftToItsHolder(t *testing.T) {
 		}
 		a.stop()
 		b.stop()
-		<-a.ended
-		<-b.ended
+		_ = <-a.ended
+		_ = <-b.ended
 	})
 }
 
@@ -294,7 +294,7 @@ func TestTheLeaseIsKeptWhileAWriteIsUnderWay(t *testing.T) {
 			t.Errorf("%s holds the lease after a's last write", s.holder())
 		}
 		b.stop()
-		<-b.ended
+		_ = <-b.ended
 	})
 }
 
@@ -351,11 +351,13 @@ func TestTheServersClockIsLearned(t *testing.T) {
 	f := &fence{}
 	date := time.Now().Add(time.Hour).UTC()
 	clock := serverClock{f, answering(func(*http.Request) *http.Response {
-		return &http.Response{Header: http.Header{"Date": {date.Format(http.TimeFormat)}}}
+		return &http.Response{Header: http.Header{"Date": {date.Format(http.TimeFormat)}}, Body: http.NoBody}
 	})}
-	if _, err := clock.RoundTrip(nil); err != nil {
+	resp, err := clock.RoundTrip(nil)
+	if err != nil {
 		t.Fatal(err)
 	}
+	_ = resp.Body.Close()
 	if f.ahead > time.Hour || f.ahead < time.Hour-2*time.Second {
 		t.Errorf("the server is ahead by %v, want an hour or a second less", f.ahead)
 	}

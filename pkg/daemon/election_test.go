@@ -194,7 +194,7 @@ func TestASuccessorLeadsAtOnceWhenTheLeaseIsReleased(t *testing.T) {
 			t.Errorf("the lease counts %v transitions, want 1", s.lease.Spec.LeaseTransitions)
 		}
 		b.stop()
-		_ = <-b.ended
+		_ = b.end()
 	})
 }
 
@@ -232,7 +232,7 @@ func TestACutOffLeaderWritesNothingBeforeAnotherLeads(t *testing.T) {
 					t.Errorf("%s holds the lease, a writes %t", s.holder(), a.writes())
 				}
 				b.stop()
-				_ = <-b.ended
+				_ = b.end()
 			})
 		})
 	}
@@ -270,8 +270,8 @@ func TestADeletedLeaseIsLeftToItsHolder(t *testing.T) {
 		}
 		a.stop()
 		b.stop()
-		_ = <-a.ended
-		_ = <-b.ended
+		_ = a.end()
+		_ = b.end()
 	})
 }
 
@@ -294,7 +294,7 @@ func TestTheLeaseIsKeptWhileAWriteIsUnderWay(t *testing.T) {
 			t.Errorf("%s holds the lease after a's last write", s.holder())
 		}
 		b.stop()
-		_ = <-b.ended
+		_ = b.end()
 	})
 }
 
@@ -386,3 +386,6 @@ func TestDurationsWithWhichTwoCouldLead(t *testing.T) {
 		}
 	}
 }
+
+// end waits for the end of what the instance runs.
+func (i *instance) end() error { return <-i.ended }

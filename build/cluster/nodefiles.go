@@ -30,6 +30,7 @@ const containerdConfig = `version = 3
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["/opt/cni/bin"]
     conf_dir = "/etc/cni/net.d"
+    use_internal_loopback = true
 `
 
 // writeNodeFiles writes the files of /etc that make the node a machine of its own. There is no name server:

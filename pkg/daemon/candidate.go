@@ -40,9 +40,15 @@ type candidate struct {
 func (c *candidate) acquire(ctx context.Context) bool {
 	logger := klog.FromContext(ctx)
 	told := ""
+	tell := func(err error, message string) { // the same words once
+		if ctx.Err() == nil && told != err.Error() {
+			logger.Error(err, message)
+			told = err.Error()
+		}
+	}
 	for ctx.Err() == nil {
 		if err := c.observe(ctx); err != nil {
-			logger.V(2).Info("Lease cannot be read, trying on", "err", err)
+			tell(err, "Lease cannot be read, trying on")
 			sleep(ctx, c.config.RetryPeriod.Duration)
 			continue
 		}
@@ -50,7 +56,7 @@ func (c *candidate) acquire(ctx context.Context) bool {
 			if err := c.write(ctx, c.claim()); err == nil {
 				return true
 			} else if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
-				logger.V(2).Info("Lease cannot be taken, trying on", "err", err)
+				tell(err, "Lease cannot be taken, trying on")
 				sleep(ctx, c.config.RetryPeriod.Duration)
 			}
 			continue

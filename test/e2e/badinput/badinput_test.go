@@ -78,9 +78,10 @@ func namespaces() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 }
 
-// isolated is a command in namespaces of its own; before is a shell script that runs there first.
+// isolated is a command in namespaces of its own, with empty /run and /var/log; before is a shell script that
+// runs there first. The mount of util-linux would leave /run/mount behind on the machine.
 func isolated(ctx context.Context, before, program string, args ...string) *exec.Cmd {
-	script := "ip link set lo up; " + before + "\nexec \"$@\""
+	script := "busybox mount -t tmpfs none /run; busybox mount -t tmpfs none /var/log; ip link set lo up; " + before + "\nexec \"$@\""
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", script, "sh", filepath.Join(root(), "bin", program)}, args...)...)
 	cmd.SysProcAttr = namespaces()
 	return cmd

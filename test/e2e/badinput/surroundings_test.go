@@ -74,12 +74,12 @@ func TestContainerRuntimeIsMissing(t *testing.T) {
 
 // TestPreflightChangesNothing runs init and join over copies of /etc, /var and /opt that show what was written.
 func TestPreflightChangesNothing(t *testing.T) {
-	script := `mount --make-rprivate /
+	script := `busybox mount -t tmpfs none /run
 ip link set lo up; ip address add 192.0.2.1/24 dev lo
-mount -t tmpfs none /mnt
+busybox mount -t tmpfs none /mnt
 for d in etc var opt; do
   mkdir -p /mnt/$d /mnt/work-$d
-  mount -t overlay overlay -o lowerdir=/$d,upperdir=/mnt/$d,workdir=/mnt/work-$d /$d || exit 99
+  busybox mount -t overlay overlay -o lowerdir=/$d,upperdir=/mnt/$d,workdir=/mnt/work-$d /$d || exit 99
 done
 ` + listen(6443) + `
 ` + listen(10250) + `

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // cronJob applies a CronJob that is due every minute; its Jobs run a shell command.
@@ -134,7 +136,7 @@ spec: {schedule: "%d %d * * *", timeZone: Etc/UTC, suspend: true, jobTemplate: {
 	}
 	for _, name := range []string{"patient", "open"} {
 		s.eventually(name+" to make up for it", func() (any, bool) {
-			stamps := s.kubectl("get", "jobs", "-l", "cron="+name, "-o", `jsonpath={.items[*].metadata.annotations.batch\.kubernetes\.io/cronjob-scheduled-timestamp}`)
+			stamps := s.readAll("jobs", metav1.ListOptions{LabelSelector: "cron=" + name}, `.items[*].metadata.annotations.batch\.kubernetes\.io/cronjob-scheduled-timestamp`)
 			return stamps, stamps == due.Format(time.RFC3339)
 		})
 	}

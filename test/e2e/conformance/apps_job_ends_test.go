@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // failure waits until the Job has failed, and gives the reason.
@@ -78,7 +80,7 @@ func TestJobSuccessPolicy(t *testing.T) {
 		t.Errorf("reasons and completed indexes: %s", got)
 	}
 	s.eventually("the pods that are not needed to go", func() (any, bool) {
-		running := strings.Fields(s.kubectl("get", "pods", "-l", jobPods, "--field-selector=status.phase=Running", "-o", "name"))
+		running := strings.Fields(s.readAll("pods", metav1.ListOptions{LabelSelector: jobPods, FieldSelector: "status.phase=Running"}, ".items[*].metadata.name"))
 		return running, len(running) == 0
 	})
 }
@@ -100,7 +102,7 @@ func TestJobCountsRestarts(t *testing.T) {
 		t.Errorf("the Job failed because of %s", got)
 	}
 	s.eventually("no pod to run", func() (any, bool) {
-		phases := s.kubectl("get", "pods", "-l", jobPods, "-o", "jsonpath={.items[*].status.phase}")
+		phases := s.readAll("pods", metav1.ListOptions{LabelSelector: jobPods}, ".items[*].status.phase")
 		return phases, strings.Trim(phases, "Faled ") == ""
 	})
 }

@@ -58,7 +58,7 @@ func TestMaxUnavailable(t *testing.T) {
 	s := documented(t, "[sig-apps] StatefulSet should update maxUnavailable pods at once")
 	s.statefulSet(4, "1", "podManagementPolicy: Parallel\n  updateStrategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 2}}")
 	s.shows("4", "statefulset/db", ".status.readyReplicas")
-	s.kubectl("patch", "statefulset", "db", "-p", `{"spec":{"template":{"metadata":{"annotations":{"version":"2"}},"spec":{"containers":[{"name":"c","command":["sleep","1000"]}]}}}}`)
+	s.kubectl("patch", "statefulset", "db", "-p", `{"spec":{"template":{"metadata":{"annotations":{"version":"2"}},"spec":{"containers":[{"name":"c","command":["sh","-c","mkdir /tmp/www; exec httpd -f -p 8080 -h /tmp/www"]}]}}}}`)
 	s.shows("2 2", "statefulset/db", ".status['updatedReplicas','readyReplicas']")
 	s.steady("a rollout that waits", func() (any, bool) {
 		got := s.versions()
@@ -66,7 +66,7 @@ func TestMaxUnavailable(t *testing.T) {
 	})
 	for _, pod := range []string{"db-3", "db-2"} {
 		s.shows("Running", "pod/"+pod, ".status.phase")
-		s.inPodNamed(pod, "touch /tmp/well")
+		s.inPodNamed(pod, "touch /tmp/www/well")
 	}
 	s.shows("4 2", "statefulset/db", ".status['updatedReplicas','readyReplicas']")
 	if got := s.versions(); got != "2 2 2 2" {

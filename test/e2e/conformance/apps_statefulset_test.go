@@ -15,7 +15,7 @@ import (
 )
 
 // statefulSet applies the StatefulSet db with its headless Service. Its pods are ready while they have the file
-// /tmp/well; the spec has more members in flow style.
+// /tmp/www/well; the spec has more members in flow style.
 func (s *space) statefulSet(replicas int, version, more string) {
 	s.Helper()
 	s.apply(fmt.Sprintf(`
@@ -35,7 +35,7 @@ spec:
     metadata: {labels: {app: db}, annotations: {version: %q}}
     spec:
       terminationGracePeriodSeconds: 0
-      containers: [{name: c, image: IMAGE, command: [sh, -c, "touch /tmp/well; sleep 1000"], readinessProbe: {exec: {command: [test, -e, /tmp/well]}, periodSeconds: 1, failureThreshold: 1}}]
+      containers: [{name: c, image: IMAGE, command: [sh, -c, "mkdir /tmp/www; touch /tmp/www/well; exec httpd -f -p 8080 -h /tmp/www"], readinessProbe: {httpGet: {path: /well, port: 8080}, periodSeconds: 1, failureThreshold: 1}}]
   %s
 `, replicas, version, more))
 }
@@ -43,9 +43,9 @@ spec:
 // ails takes or gives back what makes a pod of statefulSet ready.
 func (s *space) ails(pod string, ill bool) {
 	s.Helper()
-	command, ready := "touch /tmp/well", "True"
+	command, ready := "touch /tmp/www/well", "True"
 	if ill {
-		command, ready = "rm /tmp/well", "False"
+		command, ready = "rm /tmp/www/well", "False"
 	}
 	s.inPodNamed(pod, command)
 	s.shows(ready, "pod/"+pod, `.status.conditions[?(@.type=="Ready")].status`)
@@ -156,7 +156,7 @@ func TestOrderedScaling(t *testing.T) {
 	scale(0)
 	s.holdsAt(3)
 	s.ails("db-0", false) // db-2 waits for db-1 still
-	s.inPodNamed("db-1", "touch /tmp/well")
+	s.inPodNamed("db-1", "touch /tmp/www/well")
 	s.hasNone("pods", "app=db")
 }
 
@@ -205,7 +205,7 @@ spec:
 `, node, port, port))
 	uids := map[string]bool{}
 	s.eventually("the refused pod to be made again", func() (any, bool) {
-		if uid, err := s.tryKubectl("", "get", "pod", "db-0", "-o", "jsonpath={.metadata.uid}"); err == nil {
+		if uid, err := s.tryRead("pod/db-0", ".metadata.uid"); err == nil {
 			uids[uid] = true
 		}
 		return uids, len(uids) > 1

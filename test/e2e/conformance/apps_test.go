@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"fmt"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,28 +17,16 @@ func template(app, command string) string {
 	return fmt.Sprintf(`{metadata: {labels: {app: %s}}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: IMAGE, command: [sh, -c, %q]}]}}`, app, command)
 }
 
-// shows waits until a kubectl get with a JSONPath prints want.
+// shows waits until a JSONPath of the object prints want.
 func (s *space) shows(want, object, path string) {
 	s.Helper()
 	s.eventually(fmt.Sprintf("%s of %s to be %q", path, object, want), func() (any, bool) {
-		out, err := s.tryKubectl("", "get", object, "-o", "jsonpath={"+path+"}")
+		out, err := s.tryRead(object, path)
 		if err != nil {
 			return err, false
 		}
-		return out, strings.TrimSpace(out) == want
+		return out, out == want
 	})
-}
-
-// read gives what a JSONPath of an object prints now.
-func (s *space) read(object, path string) string {
-	s.Helper()
-	return s.kubectl("get", object, "-o", "jsonpath={"+path+"}")
-}
-
-// names are those of the objects with a label, in the order of the API.
-func (s *space) names(resource, label string) []string {
-	s.Helper()
-	return strings.Fields(s.kubectl("get", resource, "-l", label, "-o", "jsonpath={.items[*].metadata.name}"))
 }
 
 // hasNone waits until no object of the resource has the label.

@@ -17,10 +17,8 @@ func (s *space) tells(object, reason, text string) {
 	s.Helper()
 	kind, name, _ := strings.Cut(object, "/")
 	s.eventually("an event "+reason+" of "+object, func() (any, bool) {
-		out, err := s.tryKubectl("", "get", "events", "--field-selector", fmt.Sprintf("involvedObject.kind=%s,involvedObject.name=%s,reason=%s", kind, name, reason), "-o", "jsonpath={.items[*].message}")
-		if err != nil {
-			return err, false
-		}
+		about := metav1.ListOptions{FieldSelector: fmt.Sprintf("involvedObject.kind=%s,involvedObject.name=%s,reason=%s", kind, name, reason)}
+		out := s.readAll("events", about, ".items[*].message")
 		return out, out != "" && strings.Contains(out, text)
 	})
 }

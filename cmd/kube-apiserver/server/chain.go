@@ -15,7 +15,6 @@ import (
 	"pilotis.dev/cmd/kube-apiserver/resources/gated"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 	"pilotis.dev/cmd/kube-apiserver/resources/kubelet"
-	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
 )
 
 // New builds the chain: the aggregator answers first, what it does not know goes to the core server, and what that
@@ -79,12 +78,13 @@ func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiser
 func (c *config) env() (*kind.Env, error) {
 	o := c.options.Kubelet
 	kubelets := kubelet.Config{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile, AddressTypes: o.AddressTypes, Timeout: o.Timeout}
-	if c.generic.EgressSelector != nil {
-		dial, err := c.generic.EgressSelector.Lookup(egressselector.Cluster.AsNetworkContext())
-		if err != nil {
-			return nil, err
-		}
-		kubelets.Dial = dial
+	var err error
+	if kubelets.Dial, err = c.egress(egressselector.Cluster); err != nil {
+		return nil, err
+	}
+	transport, err := c.clusterTransport()
+	if err != nil {
+		return nil, err
 	}
 	client, err := kubelet.NewClient(kubelets)
 	if err != nil {
@@ -101,7 +101,7 @@ func (c *config) env() (*kind.Env, error) {
 		Authorizer:    c.generic.Authorization.Authorizer,
 		RuleResolver:  c.generic.RuleResolver,
 		Kubelet:       client,
-		Proxy:         proxied.Transport(),
+		Proxy:         transport,
 		Slices:        c.slices,
 		Addresses:     c.addresses,
 		EventTTL:      c.options.EventTTL,

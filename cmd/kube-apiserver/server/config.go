@@ -108,10 +108,7 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	if errs := o.APIs.Validate(types.Served, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme); len(errs) > 0 {
 		return nil, fmt.Errorf("--runtime-config: %w", errors.Join(errs...))
 	}
-	if err := o.Egress.ApplyTo(g); err != nil {
-		return nil, err
-	}
-	if err := o.Traces.ApplyTo(g.EgressSelector, g); err != nil {
+	if err := c.applyEgress(); err != nil {
 		return nil, err
 	}
 	daemon.ApplyMetrics(o.Metrics)

@@ -11,6 +11,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/metrics"
 )
@@ -29,6 +30,7 @@ type Options struct {
 	Access   *AccessOptions
 	Kubelet  *KubeletOptions
 	Services *ServiceOptions
+	Peers    *PeerOptions
 
 	AllowPrivileged bool
 	EventTTL        time.Duration
@@ -58,6 +60,7 @@ func NewOptions() *Options {
 		Access:   NewAccessOptions(),
 		Kubelet:  NewKubeletOptions(),
 		Services: NewServiceOptions(),
+		Peers:    &PeerOptions{},
 
 		EventTTL:                           time.Hour,
 		AggregatorRejectForwardingRedirect: true,
@@ -86,6 +89,7 @@ func (o *Options) AddFlags(fss *cliflag.NamedFlagSets) {
 	o.Access.AddFlags(fss)
 	o.Kubelet.AddFlags(fss.FlagSet("kubelet"))
 	o.Services.AddFlags(fss.FlagSet("services"))
+	o.Peers.AddFlags(fss.FlagSet("misc"))
 	o.addMisc(fss.FlagSet("misc"))
 	o.flags = *fss
 }
@@ -162,6 +166,7 @@ func (o *Options) Validate() []error {
 	errs = append(errs, o.Access.Validate()...)
 	errs = append(errs, o.Kubelet.Validate()...)
 	errs = append(errs, o.Services.Validate()...)
+	errs = append(errs, o.Peers.Validate(utilfeature.DefaultFeatureGate, o.ProxyClientCertFile)...)
 	if o.EventTTL <= 0 {
 		errs = append(errs, fmt.Errorf("--event-ttl=%s: must be positive", o.EventTTL))
 	}

@@ -77,7 +77,8 @@ func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiser
 
 func (c *config) env() (*kind.Env, error) {
 	o := c.options.Kubelet
-	kubelets := kubelet.Config{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile, AddressTypes: o.AddressTypes, Timeout: o.Timeout}
+	kubelets := kubelet.Config{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile, AddressTypes: o.AddressTypes, Timeout: o.Timeout,
+		Proxied: c.proxied()}
 	var err error
 	if kubelets.Dial, err = c.egress(egressselector.Cluster); err != nil {
 		return nil, err
@@ -102,6 +103,7 @@ func (c *config) env() (*kind.Env, error) {
 		RuleResolver:  c.generic.RuleResolver,
 		Kubelet:       client,
 		Proxy:         transport,
+		Proxied:       c.proxied(),
 		Slices:        c.slices,
 		Addresses:     c.addresses,
 		EventTTL:      c.options.EventTTL,

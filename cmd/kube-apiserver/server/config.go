@@ -177,10 +177,13 @@ func (c *config) webhookInitializer() admission.PluginInitializer {
 	return webhookinit.NewPluginInitializer(c.webhookAuth(), c.resolver)
 }
 
-// webhookAuth is how webhooks are connected to: with the server's credentials for them, and without following
-// redirects, by which a webhook could point this server at addresses that only it reaches.
+// webhookAuth is how webhooks are connected to: with the server's credentials for them, and, unless the flag says
+// otherwise, without following redirects, by which a webhook could point this server at addresses that only it reaches.
 func (c *config) webhookAuth() webhook.AuthenticationInfoResolverWrapper {
 	connect := webhook.NewDefaultAuthenticationInfoResolverWrapper(c.proxy, c.generic.EgressSelector, c.generic.LoopbackClientConfig, c.generic.TracerProvider)
+	if !c.options.WebhookRejectRedirect {
+		return connect
+	}
 	return func(delegate webhook.AuthenticationInfoResolver) webhook.AuthenticationInfoResolver {
 		inner := connect(delegate)
 		return &webhook.AuthenticationInfoResolverDelegator{

@@ -50,10 +50,18 @@ func (c *config) egress(to egressselector.EgressType) (utilnet.DialFunc, error) 
 	return c.generic.EgressSelector.Lookup(to.AsNetworkContext())
 }
 
+// proxied is where clients may be proxied to.
+func (c *config) proxied() proxied.Rule {
+	if c.options.ProxyRejectLocalAddresses {
+		return proxied.Forbidden
+	}
+	return proxied.Anywhere
+}
+
 // clusterTransport reaches pods and Services. Behind a proxy a name means what it means there, not on this machine.
 func (c *config) clusterTransport() (*http.Transport, error) {
 	dial, err := c.egress(egressselector.Cluster)
-	t := proxied.Transport()
+	t := c.proxied().Transport()
 	if dial != nil {
 		t.DialContext = dial
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	ProxyClientCertFile, ProxyClientKeyFile string
 	EnableAggregatorRouting                 bool
 	AggregatorRejectForwardingRedirect      bool
+	WebhookRejectRedirect                   bool
+	ProxyRejectLocalAddresses               bool
 
 	EndpointReconciler string
 	APIServerCount     int
@@ -64,6 +66,8 @@ func NewOptions() *Options {
 
 		EventTTL:                           time.Hour,
 		AggregatorRejectForwardingRedirect: true,
+		WebhookRejectRedirect:              true,
+		ProxyRejectLocalAddresses:          true,
 		EndpointReconciler:                 leaseReconciler,
 		APIServerCount:                     1,
 	}
@@ -104,6 +108,10 @@ func (o *Options) addMisc(fs *pflag.FlagSet) {
 		"Send requests for aggregated API servers to the endpoints of their Service rather than to its cluster IP.")
 	fs.BoolVar(&o.AggregatorRejectForwardingRedirect, "aggregator-reject-forwarding-redirect", o.AggregatorRejectForwardingRedirect,
 		"Do not pass redirects of aggregated API servers on to clients.")
+	fs.BoolVar(&o.WebhookRejectRedirect, "webhook-reject-redirect", o.WebhookRejectRedirect,
+		"Do not follow redirects of admission and conversion webhooks. false opens CVE-2020-8561: who runs a webhook points this server at addresses that only it reaches.")
+	fs.BoolVar(&o.ProxyRejectLocalAddresses, "proxy-reject-local-addresses", o.ProxyRejectLocalAddresses,
+		"Do not connect to loopback and link-local addresses by the proxies of nodes, pods and Services. false opens CVE-2020-8562: who writes a Node or the status of a pod points this server at its own machine.")
 	fs.StringVar(&o.EndpointReconciler, "endpoint-reconciler-type", o.EndpointReconciler,
 		"Who keeps the endpoints of the Service default/kubernetes: lease (all live API servers), master-count (this one among --apiserver-count) or none.")
 	fs.IntVar(&o.APIServerCount, "apiserver-count", o.APIServerCount, "Number of API servers, for --endpoint-reconciler-type=master-count.")

@@ -74,7 +74,7 @@ func (c *config) registerAPIServices(server *aggregatorapiserver.APIAggregator, 
 	for _, s := range builtIn {
 		registration.AddAPIServiceToSyncOnStart(s)
 	}
-	custom := newCustomRegistration(extensions.Informers.Apiextensions().V1().CustomResourceDefinitions(), registration)
+	custom := followCustomVersions("crd-autoregister", extensions.Informers.Apiextensions().V1().CustomResourceDefinitions(), registerCustom(registration))
 	err = server.GenericAPIServer.AddPostStartHook("kube-apiserver-autoregistration", func(hook genericapiserver.PostStartHookContext) error {
 		go custom.run(hook)
 		go func() {

@@ -18,26 +18,35 @@ import (
 )
 
 // New builds the chain: the aggregator answers first, what it does not know goes to the core server, and what that
-// does not know to the server of custom resources.
-func New(ctx context.Context, o *Options) (*aggregatorapiserver.APIAggregator, error) {
+// does not know to the server of custom resources. run serves until its context ends and then drains.
+func New(ctx context.Context, o *Options) (chain *aggregatorapiserver.APIAggregator, run func(context.Context) error, err error) {
 	c, err := newConfig(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	notFound := genericapiserver.NewEmptyDelegateWithCustomHandler(http.NotFoundHandler())
 	extensions, err := c.newExtensions(notFound)
 	if err != nil {
-		return nil, fmt.Errorf("building the custom resource server: %w", err)
+		return nil, nil, fmt.Errorf("building the custom resource server: %w", err)
+	}
+	documents, err := documentCustom(extensions)
+	if err != nil {
+		return nil, nil, err
 	}
 	core, err := c.newCore(extensions.GenericAPIServer)
 	if err != nil {
-		return nil, fmt.Errorf("building the core server: %w", err)
+		return nil, nil, fmt.Errorf("building the core server: %w", err)
 	}
 	aggregator, err := c.newAggregator(core, extensions)
 	if err != nil {
-		return nil, fmt.Errorf("building the aggregator: %w", err)
+		return nil, nil, fmt.Errorf("building the aggregator: %w", err)
 	}
-	return aggregator, nil
+	prepared, err := aggregator.PrepareRun()
+	if err != nil {
+		return nil, nil, fmt.Errorf("preparing the API: %w", err)
+	}
+	documents.takeOver(extensions.GenericAPIServer)
+	return aggregator, prepared.Run, nil
 }
 
 func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiserver.GenericAPIServer, error) {

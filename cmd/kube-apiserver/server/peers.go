@@ -100,7 +100,7 @@ func (p *peers) addHooks(c *config, server *aggregatorapiserver.APIAggregator, e
 	}
 	// What all servers have in common by etcd is never asked for elsewhere, or it would outlive its deletion there.
 	crds, services := extensions.Informers.Apiextensions().V1().CustomResourceDefinitions(), server.APIRegistrationInformers.Apiregistration().V1().APIServices()
-	if err := errors.Join(p.proxy.RegisterCRDInformerHandlers(crds.Informer(), customVersions),
+	if err := errors.Join(p.proxy.RegisterCRDInformerHandlers(crds.Informer(), versionsOfCustom),
 		p.proxy.RegisterAPIServiceInformerHandlers(services.Informer(), remoteVersions)); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (p *peers) addHooks(c *config, server *aggregatorapiserver.APIAggregator, e
 	})
 }
 
-func customVersions(obj any) []schema.GroupVersion {
+func versionsOfCustom(obj any) []schema.GroupVersion {
 	crd, ok := obj.(*apiextensionsv1.CustomResourceDefinition)
 	if !ok {
 		return nil

@@ -31,6 +31,11 @@ func (c *config) newAggregator(core *genericapiserver.GenericAPIServer, extensio
 	generic.SkipOpenAPIInstallation = true // the aggregator merges the documents of all servers itself
 	generic.MergedResourceConfig = serverstorage.NewResourceConfig()
 	generic.MergedResourceConfig.EnableVersions(apiregistrationv1.SchemeGroupVersion)
+	peers, err := c.newPeers()
+	if err != nil {
+		return nil, err
+	}
+	peers.join(&generic)
 	config := aggregatorapiserver.Config{
 		GenericConfig: &genericapiserver.RecommendedConfig{Config: generic, SharedInformerFactory: c.informers},
 		ExtraConfig: aggregatorapiserver.ExtraConfig{
@@ -41,20 +46,27 @@ func (c *config) newAggregator(core *genericapiserver.GenericAPIServer, extensio
 			RejectForwardingRedirects: c.options.AggregatorRejectForwardingRedirect,
 		},
 	}
+	if peers != nil && peers.proxy != nil {
+		config.ExtraConfig.PeerProxy = peers.proxy
+	}
 	server, err := config.Complete().NewWithDelegate(core)
 	if err != nil {
 		return nil, err
 	}
-	return server, c.registerAPIServices(server, core, extensions)
+	registered, err := c.registerAPIServices(server, core, extensions)
+	if err != nil {
+		return nil, err
+	}
+	return server, peers.addHooks(c, server, extensions, registered)
 }
 
 // registerAPIServices keeps an APIService for each group and version that this process serves itself: once at start
-// for the built-in ones, continuously for those of CustomResourceDefinitions.
+// for the built-in ones, continuously for those of CustomResourceDefinitions. The check is healthy once the built-in ones are there.
 func (c *config) registerAPIServices(server *aggregatorapiserver.APIAggregator, core *genericapiserver.GenericAPIServer,
-	extensions *apiextensionsapiserver.CustomResourceDefinitions) error {
+	extensions *apiextensionsapiserver.CustomResourceDefinitions) (healthz.HealthChecker, error) {
 	client, err := clientset.NewForConfig(server.GenericAPIServer.LoopbackClientConfig)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	informer := server.APIRegistrationInformers.Apiregistration().V1().APIServices()
 	registration := autoregister.NewAutoRegisterController(informer, client.ApiregistrationV1())
@@ -62,7 +74,7 @@ func (c *config) registerAPIServices(server *aggregatorapiserver.APIAggregator, 
 	for _, s := range builtIn {
 		registration.AddAPIServiceToSyncOnStart(s)
 	}
-	custom := newCustomRegistration(extensions.Informers.Apiextensions().V1().CustomResourceDefinitions(), registration)
+	custom := followCustomVersions("crd-autoregister", extensions.Informers.Apiextensions().V1().CustomResourceDefinitions(), registerCustom(registration))
 	err = server.GenericAPIServer.AddPostStartHook("kube-apiserver-autoregistration", func(hook genericapiserver.PostStartHookContext) error {
 		go custom.run(hook)
 		go func() {
@@ -74,9 +86,10 @@ func (c *config) registerAPIServices(server *aggregatorapiserver.APIAggregator, 
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return server.GenericAPIServer.AddBootSequenceHealthChecks(servicesRegistered("autoregister-completion", informer, builtIn))
+	check := servicesRegistered("autoregister-completion", informer, builtIn)
+	return check, server.GenericAPIServer.AddBootSequenceHealthChecks(check)
 }
 
 // builtInServices makes an APIService of each path /api/v1 or /apis/<group>/<version> that the servers handle.

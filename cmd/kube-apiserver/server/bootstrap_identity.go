@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	identityLabel    = "apiserver.kubernetes.io/identity"
-	identityDuration = time.Hour
+	identityLabel       = "apiserver.kubernetes.io/identity"
+	identityOfAPIServer = "kube-apiserver"
+	identityDuration    = time.Hour
 	// identityRenewal leaves five chances before the lease is taken for that of a dead server.
 	identityRenewal = 10 * time.Minute
 )
@@ -36,7 +37,7 @@ func keepIdentityLease(client kubernetes.Interface, id string) genericapiserver.
 			if l.Labels == nil {
 				l.Labels = map[string]string{}
 			}
-			l.Labels[identityLabel] = "kube-apiserver"
+			l.Labels[identityLabel] = identityOfAPIServer
 			host, err := os.Hostname()
 			l.Labels[corev1.LabelHostname] = host
 			return err

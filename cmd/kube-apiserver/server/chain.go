@@ -15,30 +15,38 @@ import (
 	"pilotis.dev/cmd/kube-apiserver/resources/gated"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 	"pilotis.dev/cmd/kube-apiserver/resources/kubelet"
-	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
 )
 
 // New builds the chain: the aggregator answers first, what it does not know goes to the core server, and what that
-// does not know to the server of custom resources.
-func New(ctx context.Context, o *Options) (*aggregatorapiserver.APIAggregator, error) {
+// does not know to the server of custom resources. run serves until its context ends and then drains.
+func New(ctx context.Context, o *Options) (chain *aggregatorapiserver.APIAggregator, run func(context.Context) error, err error) {
 	c, err := newConfig(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	notFound := genericapiserver.NewEmptyDelegateWithCustomHandler(http.NotFoundHandler())
 	extensions, err := c.newExtensions(notFound)
 	if err != nil {
-		return nil, fmt.Errorf("building the custom resource server: %w", err)
+		return nil, nil, fmt.Errorf("building the custom resource server: %w", err)
+	}
+	documents, err := documentCustom(extensions)
+	if err != nil {
+		return nil, nil, err
 	}
 	core, err := c.newCore(extensions.GenericAPIServer)
 	if err != nil {
-		return nil, fmt.Errorf("building the core server: %w", err)
+		return nil, nil, fmt.Errorf("building the core server: %w", err)
 	}
 	aggregator, err := c.newAggregator(core, extensions)
 	if err != nil {
-		return nil, fmt.Errorf("building the aggregator: %w", err)
+		return nil, nil, fmt.Errorf("building the aggregator: %w", err)
 	}
-	return aggregator, nil
+	prepared, err := aggregator.PrepareRun()
+	if err != nil {
+		return nil, nil, fmt.Errorf("preparing the API: %w", err)
+	}
+	documents.takeOver(extensions.GenericAPIServer)
+	return aggregator, prepared.Run, nil
 }
 
 func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiserver.GenericAPIServer, error) {
@@ -78,13 +86,15 @@ func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiser
 
 func (c *config) env() (*kind.Env, error) {
 	o := c.options.Kubelet
-	kubelets := kubelet.Config{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile, AddressTypes: o.AddressTypes, Timeout: o.Timeout}
-	if c.generic.EgressSelector != nil {
-		dial, err := c.generic.EgressSelector.Lookup(egressselector.Cluster.AsNetworkContext())
-		if err != nil {
-			return nil, err
-		}
-		kubelets.Dial = dial
+	kubelets := kubelet.Config{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile, AddressTypes: o.AddressTypes, Timeout: o.Timeout,
+		Proxied: c.proxied()}
+	var err error
+	if kubelets.Dial, err = c.egress(egressselector.Cluster); err != nil {
+		return nil, err
+	}
+	transport, err := c.clusterTransport()
+	if err != nil {
+		return nil, err
 	}
 	client, err := kubelet.NewClient(kubelets)
 	if err != nil {
@@ -101,7 +111,8 @@ func (c *config) env() (*kind.Env, error) {
 		Authorizer:    c.generic.Authorization.Authorizer,
 		RuleResolver:  c.generic.RuleResolver,
 		Kubelet:       client,
-		Proxy:         proxied.Transport(),
+		Proxy:         transport,
+		Proxied:       c.proxied(),
 		Slices:        c.slices,
 		Addresses:     c.addresses,
 		EventTTL:      c.options.EventTTL,

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -39,13 +38,9 @@ func Command() *cobra.Command {
 
 // Run serves until ctx ends and then drains.
 func Run(ctx context.Context, o *Options) error {
-	chain, err := New(ctx, o)
+	_, run, err := New(ctx, o)
 	if err != nil {
 		return err
 	}
-	prepared, err := chain.PrepareRun()
-	if err != nil {
-		return fmt.Errorf("preparing the API: %w", err)
-	}
-	return prepared.Run(ctx)
+	return run(ctx)
 }

@@ -108,10 +108,7 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	if errs := o.APIs.Validate(types.Served, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme); len(errs) > 0 {
 		return nil, fmt.Errorf("--runtime-config: %w", errors.Join(errs...))
 	}
-	if err := o.Egress.ApplyTo(g); err != nil {
-		return nil, err
-	}
-	if err := o.Traces.ApplyTo(g.EgressSelector, g); err != nil {
+	if err := c.applyEgress(); err != nil {
 		return nil, err
 	}
 	daemon.ApplyMetrics(o.Metrics)
@@ -180,10 +177,13 @@ func (c *config) webhookInitializer() admission.PluginInitializer {
 	return webhookinit.NewPluginInitializer(c.webhookAuth(), c.resolver)
 }
 
-// webhookAuth is how webhooks are connected to: with the server's credentials for them, and without following
-// redirects, by which a webhook could point this server at addresses that only it reaches.
+// webhookAuth is how webhooks are connected to: with the server's credentials for them, and, unless the flag says
+// otherwise, without following redirects, by which a webhook could point this server at addresses that only it reaches.
 func (c *config) webhookAuth() webhook.AuthenticationInfoResolverWrapper {
 	connect := webhook.NewDefaultAuthenticationInfoResolverWrapper(c.proxy, c.generic.EgressSelector, c.generic.LoopbackClientConfig, c.generic.TracerProvider)
+	if !c.options.WebhookRejectRedirect {
+		return connect
+	}
 	return func(delegate webhook.AuthenticationInfoResolver) webhook.AuthenticationInfoResolver {
 		inner := connect(delegate)
 		return &webhook.AuthenticationInfoResolverDelegator{

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	crdinformers "k8s.io/apiextensions-apiserver/pkg/client/informers/externalversions/apiextensions/v1"
@@ -26,22 +27,35 @@ type serviceRegistry interface {
 	RemoveAPIServiceToSync(name string)
 }
 
-// customRegistration asks for an APIService for each group and version that some CustomResourceDefinition serves.
-type customRegistration struct {
-	lister   crdlisters.CustomResourceDefinitionLister
-	synced   cache.InformerSynced
-	registry serviceRegistry
-	queue    workqueue.TypedRateLimitingInterface[schema.GroupVersion]
-	first    chan struct{}
+// registerCustom asks for an APIService for each group and version that some CustomResourceDefinition serves.
+func registerCustom(registry serviceRegistry) func(schema.GroupVersion, []*apiextensionsv1.CustomResourceDefinition) {
+	return func(gv schema.GroupVersion, by []*apiextensionsv1.CustomResourceDefinition) {
+		if len(by) == 0 {
+			registry.RemoveAPIServiceToSync(gv.Version + "." + gv.Group)
+			return
+		}
+		registry.AddAPIServiceToSync(localService(gv, customGroupPriority, customVersionPriority))
+	}
 }
 
-func newCustomRegistration(crds crdinformers.CustomResourceDefinitionInformer, registry serviceRegistry) *customRegistration {
-	r := &customRegistration{
-		lister:   crds.Lister(),
-		synced:   crds.Informer().HasSynced,
-		registry: registry,
+// customVersions follows which CustomResourceDefinitions serve each group and version.
+type customVersions struct {
+	lister crdlisters.CustomResourceDefinitionLister
+	synced cache.InformerSynced
+	// changed is told of a version, and of the definitions that serve it now: of none, when it is no longer served.
+	changed func(schema.GroupVersion, []*apiextensionsv1.CustomResourceDefinition)
+	queue   workqueue.TypedRateLimitingInterface[schema.GroupVersion]
+	first   chan struct{}
+}
+
+func followCustomVersions(name string, crds crdinformers.CustomResourceDefinitionInformer,
+	changed func(schema.GroupVersion, []*apiextensionsv1.CustomResourceDefinition)) *customVersions {
+	r := &customVersions{
+		lister:  crds.Lister(),
+		synced:  crds.Informer().HasSynced,
+		changed: changed,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(workqueue.DefaultTypedControllerRateLimiter[schema.GroupVersion](),
-			workqueue.TypedRateLimitingQueueConfig[schema.GroupVersion]{Name: "crd-autoregister"}),
+			workqueue.TypedRateLimitingQueueConfig[schema.GroupVersion]{Name: name}),
 		first: make(chan struct{}),
 	}
 	_, err := crds.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -61,7 +75,7 @@ func newCustomRegistration(crds crdinformers.CustomResourceDefinitionInformer, r
 	return r
 }
 
-func (r *customRegistration) enqueue(obj any) {
+func (r *customVersions) enqueue(obj any) {
 	crd, ok := obj.(*apiextensionsv1.CustomResourceDefinition)
 	if !ok {
 		return
@@ -72,9 +86,9 @@ func (r *customRegistration) enqueue(obj any) {
 }
 
 // run serves the queue until ctx ends.
-func (r *customRegistration) run(ctx context.Context) {
+func (r *customVersions) run(ctx context.Context) {
 	defer utilruntime.HandleCrash()
-	if !cache.WaitForNamedCacheSync("crd-autoregister", ctx.Done(), r.synced) {
+	if !cache.WaitForNamedCacheSync("custom versions", ctx.Done(), r.synced) {
 		return
 	}
 	// All that exist are asked for before the registrations of last time are looked at.
@@ -104,7 +118,7 @@ func (r *customRegistration) run(ctx context.Context) {
 }
 
 // waitSynced waits for the first round and says whether it came before ctx ended.
-func (r *customRegistration) waitSynced(ctx context.Context) bool {
+func (r *customVersions) waitSynced(ctx context.Context) bool {
 	select {
 	case <-r.first:
 		return true
@@ -113,22 +127,19 @@ func (r *customRegistration) waitSynced(ctx context.Context) bool {
 	}
 }
 
-func (r *customRegistration) sync(gv schema.GroupVersion) {
+func (r *customVersions) sync(gv schema.GroupVersion) {
 	crds, err := r.lister.List(labels.Everything())
 	if err != nil {
 		utilruntime.HandleError(fmt.Errorf("listing custom resource definitions: %w", err))
 		return
 	}
+	var by []*apiextensionsv1.CustomResourceDefinition
 	for _, crd := range crds {
-		if crd.Spec.Group != gv.Group {
-			continue
-		}
-		for _, v := range crd.Spec.Versions {
-			if v.Name == gv.Version && v.Served {
-				r.registry.AddAPIServiceToSync(localService(gv, customGroupPriority, customVersionPriority))
-				return
-			}
+		if crd.Spec.Group == gv.Group && slices.ContainsFunc(crd.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool {
+			return v.Name == gv.Version && v.Served
+		}) {
+			by = append(by, crd)
 		}
 	}
-	r.registry.RemoveAPIServiceToSync(gv.Version + "." + gv.Group)
+	r.changed(gv, by)
 }

@@ -11,7 +11,9 @@ import (
 	"os"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/server/egressselector"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/klog/v2"
 )
@@ -26,12 +28,16 @@ func waitForEtcd(ctx context.Context, t storagebackend.TransportConfig, patience
 	if err != nil {
 		return err
 	}
+	dial, err := etcdDialer(t)
+	if err != nil {
+		return err
+	}
 	logger := klog.FromContext(ctx)
 	told := false
 	var last error
 	err = wait.PollUntilContextTimeout(ctx, 250*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		for _, server := range t.ServerList {
-			last = reach(ctx, server, config)
+			last = reach(ctx, server, dial, config)
 			if last == nil {
 				return true, nil
 			}
@@ -80,8 +86,18 @@ func etcdTLS(t storagebackend.TransportConfig) (*tls.Config, error) {
 	return c, nil
 }
 
+// etcdDialer connects by the egress selection etcd, if there is one.
+func etcdDialer(t storagebackend.TransportConfig) (utilnet.DialFunc, error) {
+	if t.EgressLookup != nil {
+		if dial, err := t.EgressLookup(egressselector.Etcd.AsNetworkContext()); err != nil || dial != nil {
+			return dial, err
+		}
+	}
+	return (&net.Dialer{}).DialContext, nil
+}
+
 // reach connects to one server and, with https, shakes hands.
-func reach(ctx context.Context, server string, config *tls.Config) error {
+func reach(ctx context.Context, server string, dial utilnet.DialFunc, config *tls.Config) error {
 	u, err := url.Parse(server)
 	if err != nil {
 		return err
@@ -93,8 +109,9 @@ func reach(ctx context.Context, server string, config *tls.Config) error {
 			address = u.Host
 		}
 	}
-	dialer := net.Dialer{Timeout: 3 * time.Second}
-	conn, err := dialer.DialContext(ctx, network, address)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	conn, err := dial(ctx, network, address)
 	if err != nil {
 		return err
 	}
@@ -104,7 +121,5 @@ func reach(ctx context.Context, server string, config *tls.Config) error {
 	}
 	c := config.Clone()
 	c.ServerName = u.Hostname()
-	handshake, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	return tls.Client(conn, c).HandshakeContext(handshake)
+	return tls.Client(conn, c).HandshakeContext(ctx)
 }

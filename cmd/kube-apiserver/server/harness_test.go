@@ -167,15 +167,11 @@ func startServer(ctx context.Context, dir string) (*testServer, error) {
 	if errs := o.Validate(); len(errs) > 0 {
 		return nil, fmt.Errorf("flags: %v", errs)
 	}
-	chain, err := New(ctx, o)
+	chain, run, err := New(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	prepared, err := chain.PrepareRun()
-	if err != nil {
-		return nil, err
-	}
-	go func() { _ = prepared.Run(ctx) }()
+	go func() { _ = run(ctx) }()
 	config := rest.CopyConfig(chain.GenericAPIServer.LoopbackClientConfig)
 	config.ContentType = ""
 	s := &testServer{config: config}

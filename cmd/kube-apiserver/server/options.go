@@ -11,6 +11,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/metrics"
 )
@@ -29,6 +30,7 @@ type Options struct {
 	Access   *AccessOptions
 	Kubelet  *KubeletOptions
 	Services *ServiceOptions
+	Peers    *PeerOptions
 
 	AllowPrivileged bool
 	EventTTL        time.Duration
@@ -36,6 +38,8 @@ type Options struct {
 	ProxyClientCertFile, ProxyClientKeyFile string
 	EnableAggregatorRouting                 bool
 	AggregatorRejectForwardingRedirect      bool
+	WebhookRejectRedirect                   bool
+	ProxyRejectLocalAddresses               bool
 
 	EndpointReconciler string
 	APIServerCount     int
@@ -58,9 +62,12 @@ func NewOptions() *Options {
 		Access:   NewAccessOptions(),
 		Kubelet:  NewKubeletOptions(),
 		Services: NewServiceOptions(),
+		Peers:    &PeerOptions{},
 
 		EventTTL:                           time.Hour,
 		AggregatorRejectForwardingRedirect: true,
+		WebhookRejectRedirect:              true,
+		ProxyRejectLocalAddresses:          true,
 		EndpointReconciler:                 leaseReconciler,
 		APIServerCount:                     1,
 	}
@@ -86,6 +93,7 @@ func (o *Options) AddFlags(fss *cliflag.NamedFlagSets) {
 	o.Access.AddFlags(fss)
 	o.Kubelet.AddFlags(fss.FlagSet("kubelet"))
 	o.Services.AddFlags(fss.FlagSet("services"))
+	o.Peers.AddFlags(fss.FlagSet("misc"))
 	o.addMisc(fss.FlagSet("misc"))
 	o.flags = *fss
 }
@@ -100,6 +108,10 @@ func (o *Options) addMisc(fs *pflag.FlagSet) {
 		"Send requests for aggregated API servers to the endpoints of their Service rather than to its cluster IP.")
 	fs.BoolVar(&o.AggregatorRejectForwardingRedirect, "aggregator-reject-forwarding-redirect", o.AggregatorRejectForwardingRedirect,
 		"Do not pass redirects of aggregated API servers on to clients.")
+	fs.BoolVar(&o.WebhookRejectRedirect, "webhook-reject-redirect", o.WebhookRejectRedirect,
+		"Do not follow redirects of admission and conversion webhooks. false opens CVE-2020-8561: who runs a webhook points this server at addresses that only it reaches.")
+	fs.BoolVar(&o.ProxyRejectLocalAddresses, "proxy-reject-local-addresses", o.ProxyRejectLocalAddresses,
+		"Do not connect to loopback and link-local addresses by the proxies of nodes, pods and Services. false opens CVE-2020-8562: who writes a Node or the status of a pod points this server at its own machine.")
 	fs.StringVar(&o.EndpointReconciler, "endpoint-reconciler-type", o.EndpointReconciler,
 		"Who keeps the endpoints of the Service default/kubernetes: lease (all live API servers), master-count (this one among --apiserver-count) or none.")
 	fs.IntVar(&o.APIServerCount, "apiserver-count", o.APIServerCount, "Number of API servers, for --endpoint-reconciler-type=master-count.")
@@ -162,6 +174,7 @@ func (o *Options) Validate() []error {
 	errs = append(errs, o.Access.Validate()...)
 	errs = append(errs, o.Kubelet.Validate()...)
 	errs = append(errs, o.Services.Validate()...)
+	errs = append(errs, o.Peers.Validate(utilfeature.DefaultFeatureGate, o.ProxyClientCertFile)...)
 	if o.EventTTL <= 0 {
 		errs = append(errs, fmt.Errorf("--event-ttl=%s: must be positive", o.EventTTL))
 	}

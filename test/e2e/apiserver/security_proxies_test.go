@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"pilotis.dev/test/e2e/daemons"
 )
@@ -240,4 +241,30 @@ func TestWebSocketGetNeedsCreate(t *testing.T) {
 	if got := callerOf(t, reader).mustSend(t, "GET", "/api/v1/nodes/streams/proxy/metrics", ""); got.code != http.StatusOK || !slices.Contains(kubelet.paths(), "/metrics") {
 		t.Errorf("reading metrics: %v", got)
 	}
+}
+
+// Who opens the holes gets what upstream does: webhooks redirect the server, and the proxies reach its own machine.
+func TestOpenedHoles(t *testing.T) {
+	t.Parallel()
+	s := another(t, "/opened", "--webhook-reject-redirect=false", "--proxy-reject-local-addresses=false")
+	private := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "private") })
+	for name, address := range map[string]corev1.NodeAddress{
+		"address": {Type: corev1.NodeInternalIP, Address: "127.0.0.1"}, "name": {Type: corev1.NodeHostName, Address: "localhost"},
+	} {
+		s.node(t, name, private.port, address)
+		for _, id := range []string{name, fmt.Sprintf("https:%s:%d", name, private.port)} {
+			if got := callerOf(t, s.admin).mustSend(t, "GET", "/api/v1/nodes/"+id+"/proxy/", ""); got.code != http.StatusOK || got.body != "private" {
+				t.Errorf("node %s: %v", id, got)
+			}
+		}
+	}
+	hook := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, private.URL+"/internal", http.StatusTemporaryRedirect)
+	})
+	s.validate(t, "redirects", hook, "nodes", nil)
+	private.paths()
+	daemons.Eventually(t, "the redirect to be followed", func() (string, bool) {
+		_, err := s.client.CoreV1().Nodes().Patch(t.Context(), "name", types.MergePatchType, []byte(`{"metadata":{"labels":{"redirected":"yes"}}}`), metav1.PatchOptions{})
+		return fmt.Sprint(err), slices.Contains(private.paths(), "/internal")
+	})
 }

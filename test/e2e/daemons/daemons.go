@@ -36,13 +36,27 @@ type Daemon struct {
 
 // Start runs a program; what it prints goes to the file <name>.log in dir.
 func Start(dir, name string, args ...string) (*Daemon, error) {
+	return start(dir, name, exec.Command(Program(name), args...))
+}
+
+// StartOn is Start on a machine that is called hostname, as far as the program sees: in a UTS namespace, which root makes.
+func StartOn(hostname, dir, name string, args ...string) (*Daemon, error) {
+	cmd := exec.Command("sh", append([]string{"-c", `hostname "$0" && exec "$@"`, hostname, Program(name)}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUTS}
+	return start(dir, name, cmd)
+}
+
+func start(dir, name string, cmd *exec.Cmd) (*Daemon, error) {
 	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{Name: name, cmd: exec.Command(Program(name), args...), log: log, ended: make(chan struct{})}
+	d := &Daemon{Name: name, cmd: cmd, log: log, ended: make(chan struct{})}
 	d.cmd.Stdout, d.cmd.Stderr = log, log
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if d.cmd.SysProcAttr == nil {
+		d.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	d.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if err := d.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s (make build makes it): %w", name, err), log.Close())
 	}

@@ -10,6 +10,19 @@ import (
 func Run(t *testing.T, dir, name string, args ...string) *Daemon {
 	t.Helper()
 	d, err := Start(dir, name, args...)
+	return d.until(t, err)
+}
+
+// RunOn is Run by StartOn.
+func RunOn(t *testing.T, hostname, dir, name string, args ...string) *Daemon {
+	t.Helper()
+	d, err := StartOn(hostname, dir, name, args...)
+	return d.until(t, err)
+}
+
+// until ends the program with the test, or the test if the program did not start.
+func (d *Daemon) until(t *testing.T, err error) *Daemon {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -18,7 +31,7 @@ func Run(t *testing.T, dir, name string, args ...string) *Daemon {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("%s:\n%s", name, d.LastLines(25))
+			t.Logf("%s:\n%s", d.Name, d.LastLines(25))
 		}
 	})
 	return d

@@ -79,6 +79,12 @@ func serve(t *testing.T, flags ...string) *server {
 // start is serve without waiting.
 func start(t *testing.T, flags ...string) *server {
 	t.Helper()
+	return startOn(t, "", flags...)
+}
+
+// startOn is start on a machine of that name.
+func startOn(t *testing.T, hostname string, flags ...string) *server {
+	t.Helper()
 	s := &server{port: daemons.Port(t), prefix: "/" + strings.ReplaceAll(t.Name(), "/", "-")}
 	all := append(append(daemons.APIServerFlags(certificates, etcdURL, s.port), "--etcd-prefix="+s.prefix), defaults...)
 	name := func(flag string) string { before, _, _ := strings.Cut(flag, "="); return before }
@@ -95,7 +101,12 @@ func start(t *testing.T, flags ...string) *server {
 	}
 	all = slices.DeleteFunc(all, func(f string) bool { return slices.Contains(without, name(f)) })
 	flags = slices.DeleteFunc(flags, func(f string) bool { return f == "" })
-	s.Daemon = daemons.Run(t, t.TempDir(), "kube-apiserver", append(all, flags...)...)
+	all = append(all, flags...)
+	if hostname == "" {
+		s.Daemon = daemons.Run(t, t.TempDir(), "kube-apiserver", all...)
+	} else {
+		s.Daemon = daemons.RunOn(t, hostname, t.TempDir(), "kube-apiserver", all...)
+	}
 	var err error
 	s.admin, err = clientcmd.BuildConfigFromFlags("", certificates.Kubeconfig("super-admin.conf"))
 	must(t, err)

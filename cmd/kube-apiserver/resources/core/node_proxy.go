@@ -15,7 +15,6 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
-	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
 )
 
 func nodeSubresources(nodes *kind.Store, env *kind.Env) (map[string]rest.Storage, error) {
@@ -46,7 +45,7 @@ func nodeLocation(ctx context.Context, nodes *kind.Store, env *kind.Env, id stri
 	if err != nil {
 		return nil, nil, apierrors.NewServiceUnavailable(err.Error())
 	}
-	if err := proxied.CheckHost(e.Host); err != nil {
+	if err := env.Proxied.CheckHost(e.Host); err != nil {
 		return nil, nil, err
 	}
 	if port == "" || port == e.Port {

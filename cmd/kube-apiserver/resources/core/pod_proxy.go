@@ -67,7 +67,7 @@ func joinPath(base, rest string) string {
 	return joined
 }
 
-func newPodProxy(r podReach, transport http.RoundTripper) *proxy {
+func newPodProxy(r podReach, rule proxied.Rule, transport http.RoundTripper) *proxy {
 	return &proxy{
 		object:  func() runtime.Object { return &corev1.PodProxyOptions{} },
 		options: func() runtime.Object { return &corev1.PodProxyOptions{} },
@@ -91,7 +91,7 @@ func newPodProxy(r podReach, transport http.RoundTripper) *proxy {
 			if host == "" {
 				return nil, nil, apierrors.NewServiceUnavailable(fmt.Sprintf("pod %s has no IP address yet", name))
 			}
-			if err := proxied.CheckHost(host); err != nil {
+			if err := rule.CheckHost(host); err != nil {
 				return nil, nil, err
 			}
 			u := &url.URL{Scheme: scheme, Host: host}

@@ -36,7 +36,7 @@ func podSubresources(pods *kind.Store, env *kind.Env) (map[string]rest.Storage, 
 		"exec":                newExec(reach, env.Authorizer),
 		"attach":              newAttach(reach, env.Authorizer),
 		"portforward":         newPortForward(reach, env.Authorizer),
-		"proxy":               newPodProxy(reach, env.Proxy),
+		"proxy":               newPodProxy(reach, env.Proxied, env.Proxy),
 	}, nil
 }
 

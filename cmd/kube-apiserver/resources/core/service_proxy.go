@@ -17,7 +17,6 @@ import (
 	apiproxy "k8s.io/apiserver/pkg/util/proxy"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
-	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
 )
 
 func newServiceProxy(services *kind.Store, env *kind.Env) *proxy {
@@ -58,7 +57,7 @@ func serviceLocation(ctx context.Context, services *kind.Store, env *kind.Env, i
 		family = service.Spec.IPFamilies[0]
 	}
 	host, err := apiproxy.RandomEndpoint(name, slices, port, family, func(e *discoveryv1.Endpoint) bool {
-		return len(e.Addresses) > 0 && proxied.Forbidden(net.ParseIP(e.Addresses[0])) == nil
+		return len(e.Addresses) > 0 && env.Proxied(net.ParseIP(e.Addresses[0])) == nil
 	})
 	if err != nil {
 		return nil, nil, err

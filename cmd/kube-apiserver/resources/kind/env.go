@@ -19,6 +19,7 @@ import (
 
 	"pilotis.dev/cmd/kube-apiserver/resources/gated"
 	"pilotis.dev/cmd/kube-apiserver/resources/kubelet"
+	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
 	"pilotis.dev/cmd/kube-apiserver/resources/serviceip"
 	"pilotis.dev/pkg/api"
 )
@@ -64,6 +65,8 @@ type Env struct {
 	Kubelet *kubelet.Client
 	// Proxy reaches what the proxy subresources of pods, nodes and services name.
 	Proxy *http.Transport
+	// Proxied is where the proxy subresources may lead.
+	Proxied proxied.Rule
 	// Slices finds the endpoints of a service.
 	Slices proxy.EndpointSliceGetter
 	// Addresses gives Services their addresses and ports.

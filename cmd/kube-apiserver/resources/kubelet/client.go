@@ -30,6 +30,8 @@ type Config struct {
 	Timeout      time.Duration
 	// Dial is another way to connect, such as a tunnel. nil dials directly.
 	Dial utilnet.DialFunc
+	// Proxied is where clients may be proxied to.
+	Proxied proxied.Rule
 }
 
 // NodeGetter finds nodes.
@@ -69,7 +71,7 @@ func NewClient(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificates towards kubelets (--kubelet-client-certificate, --kubelet-client-key): %w", err)
 	}
-	elsewhere, err := connect(false, proxied.Dialer(c.Timeout))
+	elsewhere, err := connect(false, c.Proxied.Dialer(c.Timeout))
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificates towards kubelets (--kubelet-client-certificate, --kubelet-client-key, --kubelet-certificate-authority): %w", err)
 	}
@@ -82,7 +84,7 @@ type Endpoint struct {
 	Transport  http.RoundTripper
 	// Insecure does not verify the kubelet's certificate; a client asks for it with insecureSkipTLSVerifyBackend.
 	Insecure http.RoundTripper
-	// Proxied does not connect to this machine's own addresses, which whoever writes a Node may put there (CVE-2022-3294).
+	// Proxied is held to the rule of the proxies, as whoever writes a Node may put any address there (CVE-2022-3294).
 	Proxied http.RoundTripper
 }
 

@@ -14,6 +14,12 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
+// Rule says why nobody may be proxied to an address; nil for one that is allowed.
+type Rule func(ip net.IP) error
+
+// Anywhere is the rule of who opened the proxies to this machine's own addresses (--proxy-reject-local-addresses=false).
+func Anywhere(net.IP) error { return nil }
+
 // Forbidden says why nobody may be proxied to ip; it is nil for ordinary addresses. Loopback and link-local addresses
 // belong to the machine this server runs on, not to what was asked for (CVE-2020-8562, CVE-2022-3294).
 func Forbidden(ip net.IP) error {
@@ -26,9 +32,9 @@ func Forbidden(ip net.IP) error {
 	return nil
 }
 
-// Dialer returns a dialer that looks at the address it is about to connect to. A name is resolved once, so that it
+// Dialer returns a dialer that holds the address it is about to connect to to the rule. A name is resolved once, so that it
 // cannot mean one thing when checked and another when dialed.
-func Dialer(timeout time.Duration) *net.Dialer {
+func (r Rule) Dialer(timeout time.Duration) *net.Dialer {
 	return &net.Dialer{
 		Timeout: timeout, KeepAlive: 30 * time.Second,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
@@ -36,15 +42,15 @@ func Dialer(timeout time.Duration) *net.Dialer {
 			if err != nil {
 				return err
 			}
-			return Forbidden(net.ParseIP(host))
+			return r(net.ParseIP(host))
 		},
 	}
 }
 
 // Transport returns a transport that connects by a Dialer.
-func Transport() *http.Transport {
+func (r Rule) Transport() *http.Transport {
 	return utilnet.SetTransportDefaults(&http.Transport{
-		DialContext: Dialer(30 * time.Second).DialContext,
+		DialContext: r.Dialer(30 * time.Second).DialContext,
 		// Nobody of this cluster vouches for what pods and services serve (API reference, proxy).
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // see above
 		Proxy:           func(*http.Request) (*url.URL, error) { return nil, nil },
@@ -52,9 +58,9 @@ func Transport() *http.Transport {
 }
 
 // CheckHost refuses a literal address that must not be proxied to with a clear answer; names are checked when dialed.
-func CheckHost(host string) error {
+func (r Rule) CheckHost(host string) error {
 	if ip := net.ParseIP(host); ip != nil {
-		if err := Forbidden(ip); err != nil {
+		if err := r(ip); err != nil {
 			return apierrors.NewBadRequest(err.Error())
 		}
 	}

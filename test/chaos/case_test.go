@@ -72,7 +72,7 @@ type Case struct {
 func (c *Case) Wrong(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.faults = append(c.faults, fmt.Sprintf("%8.3fs  ", time.Since(c.Plan.Start).Seconds())+fmt.Sprintf(format, args...))
+	c.faults = append(c.faults, fmt.Sprintf("%9.3fs  ", time.Since(c.Plan.Start).Seconds())+fmt.Sprintf(format, args...))
 }
 
 func (c *Case) wrong() []string {
@@ -195,7 +195,7 @@ func (c *Case) story(err error) string {
 	lines := c.Plan.Trace()
 	for _, e := range c.Server.Log() {
 		if e.Actor != "setup" && e.Kind.Resource != "leases" {
-			lines = append(lines, fmt.Sprintf("%8.3fs  %s: %s %s %s/%s", e.Time.Sub(c.Plan.Start).Seconds(), e.Actor, strings.ToLower(string(e.Type)), e.Kind.Resource, e.Object.GetNamespace(), e.Object.GetName())+state(e))
+			lines = append(lines, fmt.Sprintf("%9.3fs  %s: %s %s %s/%s", e.Time.Sub(c.Plan.Start).Seconds(), e.Actor, strings.ToLower(string(e.Type)), e.Kind.Resource, e.Object.GetNamespace(), e.Object.GetName())+state(e))
 		}
 	}
 	slices.Sort(lines)

@@ -147,7 +147,12 @@ func (c *Case) users(ctx context.Context, w World, lasting time.Duration) {
 
 // end waits for the end of the faults, for the end of the work, and for rest.
 func (c *Case) end(w World, p *process) error {
-	time.Sleep(time.Until(c.Plan.Until) + time.Second)
+	for end := c.Plan.Until.Add(time.Second); time.Now().Before(end); {
+		if len(c.wrong()) > 0 {
+			return nil // what comes after is worth nothing
+		}
+		time.Sleep(min(5*time.Second, time.Until(end)))
+	}
 	missing := c.done(w)
 	for deadline := time.Now().Add(patience); missing != nil && time.Now().Before(deadline) && len(c.wrong()) == 0; missing = c.done(w) {
 		time.Sleep(5 * time.Second)

@@ -111,6 +111,9 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 	if err := c.applyEgress(); err != nil {
 		return nil, err
 	}
+	if err := c.applyTraces(); err != nil {
+		return nil, err
+	}
 	daemon.ApplyMetrics(o.Metrics)
 	g.Flagz = flagz.NamedFlagSetsReader{FlagSets: o.flags}
 	c.serving()

@@ -53,7 +53,6 @@ func (d *customDocuments) show(gv schema.GroupVersion, by []*apiextensionsv1.Cus
 	if of.String() == d.shown[gv] {
 		return
 	}
-	d.shown[gv] = of.String()
 	if len(by) == 0 {
 		delete(d.shown, gv)
 		d.service.DeleteGroupVersion(path)
@@ -74,4 +73,5 @@ func (d *customDocuments) show(gv schema.GroupVersion, by []*apiextensionsv1.Cus
 		return
 	}
 	d.service.UpdateGroupVersion(path, document)
+	d.shown[gv] = of.String()
 }

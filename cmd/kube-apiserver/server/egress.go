@@ -12,10 +12,9 @@ import (
 	"pilotis.dev/cmd/kube-apiserver/resources/proxied"
 )
 
-// applyEgress reads by which proxies this server leaves for the control plane, etcd and the cluster (KEP-1281), and where
-// its traces go.
+// applyEgress reads by which proxies this server leaves for the control plane, etcd and the cluster (KEP-1281).
 func (c *config) applyEgress() error {
-	o, path := c.options, c.options.Egress.ConfigFile
+	path := c.options.Egress.ConfigFile
 	selections, err := egressselector.ReadEgressSelectorConfiguration(path)
 	if err != nil {
 		return fmt.Errorf("--egress-selector-config-file=%s: %w", path, err)
@@ -23,18 +22,26 @@ func (c *config) applyEgress() error {
 	if err := egressselector.ValidateEgressSelectorConfiguration(selections).ToAggregate(); err != nil {
 		return fmt.Errorf("--egress-selector-config-file=%s: %w", path, err)
 	}
-	if selections != nil {
-		// Direct means as without the file: by dialers that keep off this machine's own addresses, which the library's does not.
-		selections.EgressSelections = slices.DeleteFunc(selections.EgressSelections, func(s apiserver.EgressSelection) bool {
-			return s.Connection.ProxyProtocol == apiserver.ProtocolDirect
-		})
-		if len(selections.EgressSelections) > 0 {
-			if c.generic.EgressSelector, err = egressselector.NewEgressSelector(selections); err != nil {
-				return fmt.Errorf("--egress-selector-config-file=%s: %w", path, err)
-			}
-			o.Etcd.StorageConfig.Transport.EgressLookup = c.generic.EgressSelector.Lookup
-		}
+	if selections == nil {
+		return nil
 	}
+	// Direct means as without the file: by dialers that keep off this machine's own addresses, which the library's does not.
+	selections.EgressSelections = slices.DeleteFunc(selections.EgressSelections, func(s apiserver.EgressSelection) bool {
+		return s.Connection.ProxyProtocol == apiserver.ProtocolDirect
+	})
+	if len(selections.EgressSelections) == 0 {
+		return nil
+	}
+	if c.generic.EgressSelector, err = egressselector.NewEgressSelector(selections); err != nil {
+		return fmt.Errorf("--egress-selector-config-file=%s: %w", path, err)
+	}
+	c.options.Etcd.StorageConfig.Transport.EgressLookup = c.generic.EgressSelector.Lookup
+	return nil
+}
+
+// applyTraces sends the spans of requests, down to those of etcd, where the file says.
+func (c *config) applyTraces() error {
+	o := c.options
 	if err := o.Traces.ApplyTo(c.generic.EgressSelector, c.generic); err != nil {
 		return fmt.Errorf("--tracing-config-file=%s: %w", o.Traces.ConfigFile, err)
 	}

@@ -106,7 +106,9 @@ func port(t *testing.T, name string) (*tunnels, string) {
 	must(t, err)
 	clientCert, clientKey, err := certificates.Sign("ca", "egress")
 	must(t, err)
-	clients, ca := x509.NewCertPool(), must1(t, os.ReadFile, certificates.At("ca.crt"))
+	ca, err := os.ReadFile(certificates.At("ca.crt"))
+	must(t, err)
+	clients := x509.NewCertPool()
 	clients.AppendCertsFromPEM(ca)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients})
 	must(t, err)
@@ -114,13 +116,6 @@ func port(t *testing.T, name string) (*tunnels, string) {
 	p.serve(t, l)
 	return p, fmt.Sprintf("- {name: %s, connection: {proxyProtocol: HTTPConnect, transport: {tcp: {url: 'https://%s', tlsConfig: {caBundle: %s, clientCert: %s, clientKey: %s}}}}}\n",
 		name, l.Addr(), temporary(t, "ca.crt", authority), temporary(t, "client.crt", string(clientCert)), temporary(t, "client.key", string(clientKey)))
-}
-
-func must1[A, T any](t *testing.T, f func(A) (T, error), a A) T {
-	t.Helper()
-	v, err := f(a)
-	must(t, err)
-	return v
 }
 
 func egress(t *testing.T, selections ...string) string {

@@ -89,6 +89,8 @@ func TestTracing(t *testing.T) {
 			t.Errorf("the trace has no span %s: %q", want, names)
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if !c.from["apiserver"] {
 		t.Errorf("senders: %v", c.from)
 	}

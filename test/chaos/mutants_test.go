@@ -117,72 +117,77 @@ func mutants() []mutant {
 	return []mutant{
 		{
 			Name: "gate-off", Bug: "a set is not held until the cache has the pods that were made for it", File: controllers + "pods/writer.go",
-			Old: "	w.Loop.Wrote(w.Informer, owner.key(), created)\n", New: "	if !mutant(\"gate-off\") {\n		w.Loop.Wrote(w.Informer, owner.key(), created)\n	}\n", Test: world("replicaset-controller"),
+			Old: "	w.Loop.Wrote(w.Informer, owner.key(), created)\n", New: "	if !mutant(\"gate-off\") {\n		w.Loop.Wrote(w.Informer, owner.key(), created)\n	}\n", Test: world("replicaset-controller"), Shows: "and was asked for",
 		},
 		{
 			Name: "stale-start", Bug: "the first list is that of any watch cache", File: "cmd/kube-controller-manager/app/narrow.go",
-			Old: `if o.ResourceVersion == "0" {`, New: `if o.ResourceVersion == "0" && !mutant("stale-start") {`, Test: world("replicaset-controller"),
+			Old: `if o.ResourceVersion == "0" {`, New: `if o.ResourceVersion == "0" && !mutant("stale-start") {`, Test: world("replicaset-controller"), Shows: "and was asked for",
 		},
 		{
 			Name: "lost-answer", Bug: "a create whose answer is lost is taken for one that failed", File: controllers + "pods/writer.go",
-			Old: "		if !reconcile.Refused(err) {", New: "		if !reconcile.Refused(err) && !mutant(\"lost-answer\") {", Test: world("daemonset-controller"),
+			Old: "		if !reconcile.Refused(err) {", New: "		if !reconcile.Refused(err) && !mutant(\"lost-answer\") {", Test: world("daemonset-controller"), Shows: "while it has",
 		},
 		{
 			Name: "cold-cache-delete", Bug: "the garbage collector takes an owner that its cache lacks for gone, and does not ask", File: controllers + "garbagecollector/owners.go",
-			Old: "	mapping, err := c.mapper.RESTMapping(", New: "	if mutant(\"cold-cache-delete\") && c.graph.get(r.UID) == nil {\n		return absent, nil\n	}\n	mapping, err := c.mapper.RESTMapping(", Test: world("garbage-collector-controller"),
+			Old: "	mapping, err := c.mapper.RESTMapping(", New: "	if mutant(\"cold-cache-delete\") && c.graph.get(r.UID) == nil {\n		return absent, nil\n	}\n	mapping, err := c.mapper.RESTMapping(", Test: world("garbage-collector-controller"), Shows: "lives: false, not true",
 		},
 		{
-			Name: "orphans-cascade", Bug: "the garbage collector lets an object go before its dependents are orphaned", File: controllers + "garbagecollector/graph.go",
+			Name: "orphans-stay", Bug: "the garbage collector does not let an object go that waits for its dependents to be orphaned", File: controllers + "garbagecollector/graph.go",
 			Old: "func (n *node) orphans() bool    { return n.Deleting && n.has(metav1.FinalizerOrphanDependents) }",
-			New: "func (n *node) orphans() bool    { return !mutant(\"orphans-cascade\") && n.Deleting && n.has(metav1.FinalizerOrphanDependents) }", Test: world("garbage-collector-controller"),
+			New: "func (n *node) orphans() bool    { return !mutant(\"orphans-stay\") && n.Deleting && n.has(metav1.FinalizerOrphanDependents) }", Test: world("garbage-collector-controller"), Shows: "lives: true, not false",
 		},
 		{
 			Name: "podgc-stale-nodes", Bug: "podgc does not ask the server whether a node that the cache lacks is gone", File: controllers + "podgc/podgc.go",
-			Old: "apierrors.IsNotFound(err) {\n			gone[name] = true", New: "apierrors.IsNotFound(err) || mutant(\"podgc-stale-nodes\") {\n			gone[name] = true", Test: world("pod-garbage-collector-controller"),
+			Old: "apierrors.IsNotFound(err) {\n			gone[name] = true", New: "apierrors.IsNotFound(err) || mutant(\"podgc-stale-nodes\") {\n			gone[name] = true", Test: world("pod-garbage-collector-controller"), Shows: "is deleted, whose node",
 		},
 		{
 			Name: "podgc-any-uid", Bug: "podgc deletes whatever has the name of the pod it means", File: controllers + "podgc/podgc.go",
 			Old: "	p := d.Pod\n", New: "	p := d.Pod\n	if mutant(\"podgc-any-uid\") {\n		zero := int64(0)\n		return ignoreNotFound(client.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: &zero}))\n	}\n",
-			Test: world("pod-garbage-collector-controller"),
+			Test: world("pod-garbage-collector-controller"), Shows: "is deleted, whose node",
 		},
 		{
 			Name: "untrack-first", Bug: "the Job controller lets ended pods go before its status counts them", File: controllers + "job/controller.go",
 			Old: "	status := plan.Status\n	dropped, dropErr", New: "	status := plan.Status\n	if mutant(\"untrack-first\") {\n		for _, pod := range plan.Untrack {\n			_ = c.untrack(ctx, owner, pod)\n		}\n	}\n	dropped, dropErr",
-			Test: world("job-controller"),
+			Test: world("job-controller"), Shows: "is let go before it is counted",
 		},
 		{
 			Name: "daemonset-terminating", Bug: "the DaemonSet controller does not see pods that are ending", File: controllers + "daemonset/controller.go",
 			Old: "	keeper := history.Owner{Meta: ds,", New: "	if mutant(\"daemonset-terminating\") {\n		owned = pods.Select(owned, func(p *v1.Pod) bool { return p.DeletionTimestamp == nil })\n	}\n	keeper := history.Owner{Meta: ds,",
-			Test: world("daemonset-controller"),
+			Test: world("daemonset-controller"), Shows: "while it has",
 		},
 		{
 			Name: "statefulset-force", Bug: "the StatefulSet controller deletes pods without their grace period", File: controllers + "statefulset/controller.go",
 			Old: "	err := c.client.CoreV1().Pods(set.Namespace).Delete(", New: "	if zero := int64(0); mutant(\"statefulset-force\") {\n		return c.client.CoreV1().Pods(set.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &zero})\n	}\n	err := c.client.CoreV1().Pods(set.Namespace).Delete(",
-			Test: world("statefulset-controller"),
+			Test: world("statefulset-controller"), Shows: "is taken from the API while its containers run",
 		},
 		{
 			Name: "detach-mounted", Bug: "volumes are detached from nodes that have them mounted", File: controllers + "attachdetach/plan.go",
-			Old: "	if s.Node != nil && (!slices.Contains(", New: "	if s.Node != nil && (mutant(\"detach-mounted\") || !slices.Contains(", Test: world("persistentvolume-attach-detach-controller"),
+			Old: "	if s.Node != nil && (!slices.Contains(", New: "	if s.Node != nil && (mutant(\"detach-mounted\") || !slices.Contains(", Test: world("persistentvolume-attach-detach-controller"), Shows: "is detached from",
 		},
 		{
 			Name: "attach-twice", Bug: "a volume for one node is attached to a second one", File: controllers + "attachdetach/plan.go",
-			Old: "		case exclusive(v.PV) && len(", New: "		case exclusive(v.PV) && !mutant(\"attach-twice\") && len(", Test: world("persistentvolume-attach-detach-controller"),
+			Old: "		case exclusive(v.PV) && len(", New: "		case exclusive(v.PV) && !mutant(\"attach-twice\") && len(", Test: world("persistentvolume-attach-detach-controller"), Shows: "is to be attached to",
 		},
 		{
 			Name: "bind-twice", Bug: "the binder gives a claim a volume that another claim has", File: controllers + "volumebinder/claim.go",
-			Old: "	pv, err := view.Match(claim, delayed)\n", New: "	pv, err := view.Match(claim, delayed)\n	if mutant(\"bind-twice\") && pv != nil && view.Volume(\"v2\") != nil {\n		pv = view.Volume(\"v2\")\n	}\n", Test: world("persistentvolume-binder-controller"),
+			Old: "	pv, err := view.Match(claim, delayed)\n", New: "	pv, err := view.Match(claim, delayed)\n	if mutant(\"bind-twice\") && pv != nil && view.Volume(\"v2\") != nil {\n		pv = view.Volume(\"v2\")\n	}\n", Test: world("persistentvolume-binder-controller"), Shows: "is taken from claim",
 		},
 		{
 			Name: "claim-cold-cache", Bug: "a claim is let go by the cache alone", File: controllers + "protection/claims.go",
-			Old: "	list, noted := l.lists[c.Namespace], l.noted[reconcile.KeyOf(c)]\n", New: "	list, noted := l.lists[c.Namespace], l.noted[reconcile.KeyOf(c)]\n	if mutant(\"claim-cold-cache\") {\n		return false, nil\n	}\n", Test: world("persistentvolumeclaim-protection-controller"),
+			Old: "	list, noted := l.lists[c.Namespace], l.noted[reconcile.KeyOf(c)]\n", New: "	list, noted := l.lists[c.Namespace], l.noted[reconcile.KeyOf(c)]\n	if mutant(\"claim-cold-cache\") {\n		return false, nil\n	}\n", Test: world("persistentvolumeclaim-protection-controller"), Shows: "is let go while pod",
 		},
 		{
 			Name: "second-claim", Bug: "a claim that was made is forgotten when the pod's status was not written", File: controllers + "resourceclaim/podplan.go",
-			Old: "		if claim.Annotations[annotationName] == entry.Name &&", New: "		if !mutant(\"second-claim\") && claim.Annotations[annotationName] == entry.Name &&", Test: world("resourceclaim-controller"),
+			Old: "		if claim.Annotations[annotationName] == entry.Name &&", New: "		if !mutant(\"second-claim\") && claim.Annotations[annotationName] == entry.Name &&", Test: world("resourceclaim-controller"), Shows: "gets a second claim",
 		},
 		{
 			Name: "quota-forgets", Bug: "the quota controller counts pods that end only when something else changes", File: controllers + "resourcequota/settling.go",
-			Old: "	if left <= 0 ||", New: "	if mutant(\"quota-forgets\") {\n		left = 1000 * patience\n	}\n	if left <= 0 ||", Test: world("resourcequota-controller"),
+			Old: "	if left <= 0 ||", New: "	if mutant(\"quota-forgets\") {\n		left = 1000 * patience\n	}\n	if left <= 0 ||", Test: world("resourcequota-controller"), Shows: "does not converge: pods:",
+		},
+		{
+			Name: "evict-force", Bug: "pods of a node that nobody hears of are deleted without their grace period", File: controllers + "tainteviction/tainteviction.go",
+			Old: "		return reconcile.Result{}, reconcile.IgnoreNotFound(client.CoreV1().Pods(key.Namespace).Delete(", New: "		if zero := int64(0); mutant(\"evict-force\") {\n			return reconcile.Result{}, reconcile.IgnoreNotFound(client.CoreV1().Pods(key.Namespace).Delete(ctx, key.Name, metav1.DeleteOptions{GracePeriodSeconds: &zero}))\n		}\n		return reconcile.Result{}, reconcile.IgnoreNotFound(client.CoreV1().Pods(key.Namespace).Delete(",
+			Test: "TestAStatefulSetUnderPartitions", Shows: "two pods default/db-",
 		},
 	}
 }

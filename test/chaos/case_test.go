@@ -64,6 +64,9 @@ type Case struct {
 	Nodes  *Nodes
 	Rand   *rand.Rand
 
+	// seen are objects of the server as all and one return them: they are asked for each second, and never change.
+	seen map[*memapi.Object]any
+
 	mu     sync.Mutex
 	faults []string // of the controllers
 }
@@ -72,7 +75,7 @@ type Case struct {
 func (c *Case) Wrong(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.faults = append(c.faults, fmt.Sprintf("%8.3fs  ", time.Since(c.Plan.Start).Seconds())+fmt.Sprintf(format, args...))
+	c.faults = append(c.faults, fmt.Sprintf("%9.3fs  ", time.Since(c.Plan.Start).Seconds())+fmt.Sprintf(format, args...))
 }
 
 func (c *Case) wrong() []string {
@@ -94,7 +97,7 @@ func run(t *testing.T, name string, w World, seed uint64, mode faults.Mode, chan
 	if lasting == 0 {
 		lasting = faultsLast
 	}
-	c := &Case{t: t, name: name, seed: seed, Server: memapi.New(), Plan: faults.New(seed, mode, lasting)}
+	c := &Case{t: t, name: name, seed: seed, Server: memapi.New(), Plan: faults.New(seed, mode, lasting), seen: map[*memapi.Object]any{}}
 	for _, f := range change {
 		f(c.Plan)
 	}
@@ -144,7 +147,12 @@ func (c *Case) users(ctx context.Context, w World, lasting time.Duration) {
 
 // end waits for the end of the faults, for the end of the work, and for rest.
 func (c *Case) end(w World, p *process) error {
-	time.Sleep(time.Until(c.Plan.Until) + time.Second)
+	for end := c.Plan.Until.Add(time.Second); time.Now().Before(end); {
+		if len(c.wrong()) > 0 {
+			return nil // what comes after is worth nothing
+		}
+		time.Sleep(min(5*time.Second, time.Until(end)))
+	}
 	missing := c.done(w)
 	for deadline := time.Now().Add(patience); missing != nil && time.Now().Before(deadline) && len(c.wrong()) == 0; missing = c.done(w) {
 		time.Sleep(5 * time.Second)
@@ -195,7 +203,7 @@ func (c *Case) story(err error) string {
 	lines := c.Plan.Trace()
 	for _, e := range c.Server.Log() {
 		if e.Actor != "setup" && e.Kind.Resource != "leases" {
-			lines = append(lines, fmt.Sprintf("%8.3fs  %s: %s %s %s/%s", e.Time.Sub(c.Plan.Start).Seconds(), e.Actor, strings.ToLower(string(e.Type)), e.Kind.Resource, e.Object.GetNamespace(), e.Object.GetName())+state(e))
+			lines = append(lines, fmt.Sprintf("%9.3fs  %s: %s %s %s/%s", e.Time.Sub(c.Plan.Start).Seconds(), e.Actor, strings.ToLower(string(e.Type)), e.Kind.Resource, e.Object.GetNamespace(), e.Object.GetName())+state(e))
 		}
 	}
 	slices.Sort(lines)
@@ -348,25 +356,35 @@ func resourceOf[T any, P object[T]](s *memapi.Server) memapi.Kind {
 	panic(fmt.Sprintf("%v is not served", kinds))
 }
 
-// all returns the objects of a type, sorted by name; the server is locked.
+// shown is typed for objects that are read only; the server is locked.
+func shown[T any](c *Case, o *memapi.Object) *T {
+	have, ok := c.seen[o].(*T)
+	if !ok {
+		have = typed[T](o)
+		c.seen[o] = have
+	}
+	return have
+}
+
+// all returns the objects of a type, sorted by name and to be read only; the server is locked.
 func all[T any, P object[T]](c *Case) []P {
 	k := resourceOf[T, P](c.Server)
 	var out []P
-	c.Server.Each(k.Group, k.Resource, func(o *memapi.Object) { out = append(out, P(typed[T](o))) })
+	c.Server.Each(k.Group, k.Resource, func(o *memapi.Object) { out = append(out, P(shown[T](c, o))) })
 	slices.SortFunc(out, func(a, b P) int {
 		return strings.Compare(a.GetNamespace()+"/"+a.GetName(), b.GetNamespace()+"/"+b.GetName())
 	})
 	return out
 }
 
-// one returns an object, nil if there is none; the server is locked.
+// one returns an object, to be read only, nil if there is none; the server is locked.
 func one[T any, P object[T]](c *Case, namespace, name string) P {
 	k := resourceOf[T, P](c.Server)
 	o := c.Server.Peek(k.Group, k.Resource, namespace, name)
 	if o == nil {
 		return nil
 	}
-	return P(typed[T](o))
+	return P(shown[T](c, o))
 }
 
 // Make creates objects as the set-up does, their status included.

@@ -22,8 +22,8 @@ type mutant struct {
 	// File is from the root of the repository.
 	File     string
 	Old, New string
-	// Test finds it.
-	Test string
+	// Test finds it, and says that it Shows this, so that it fails for no other reason.
+	Test, Shows string
 }
 
 // TestMutants builds this package with all mutants and shows that each is caught, and that nothing is when none lives.
@@ -41,8 +41,8 @@ func TestMutants(t *testing.T) {
 			out, err := try(binary, m.Name, m.Test, *mutantRuns)
 			if err == nil {
 				t.Errorf("%s: %d runs of %s did not catch it", m.Bug, *mutantRuns, m.Test)
-			} else if !strings.Contains(out, " breaks: run again with") {
-				t.Errorf("%s: it is not the harness that failed: %v\n%s", m.Bug, err, out)
+			} else if !strings.Contains(out, " breaks: run again with") || !strings.Contains(out, m.Shows) {
+				t.Errorf("%s: what failed is not that %q: %v\n%s", m.Bug, m.Shows, err, out[:min(len(out), 8000)])
 			}
 		})
 	}
@@ -53,7 +53,7 @@ func try(binary, name, test string, runs int) (string, error) {
 	cmd := exec.Command(binary, "-test.run", "^"+strings.ReplaceAll(test, "/", "$/^")+"$", fmt.Sprintf("-runs=%d", runs), "-test.parallel=1")
 	cmd.Env = append(os.Environ(), "CHAOS_MUTANT="+name)
 	out, err := cmd.CombinedOutput()
-	return string(out[max(0, len(out)-4000):]), err
+	return string(out), err
 }
 
 // buildMutants builds the test binary over copies of the files that the mutants change; the files themselves stay as they are.

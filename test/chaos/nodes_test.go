@@ -93,6 +93,8 @@ func (n *Nodes) step(pod *v1.Pod, nodes []*v1.Node) {
 		if n.due(pod, "end", 15) {
 			n.exit(pod)
 		}
+	case pod.Status.Phase == v1.PodRunning && !podReady(pod):
+		n.report(pod)
 	}
 }
 
@@ -142,6 +144,21 @@ func (n *Nodes) start(pod *v1.Pod) {
 		p.Status.PodIP = address(string(p.UID))
 		p.Status.PodIPs = []v1.PodIP{{IP: p.Status.PodIP}}
 		p.Status.Conditions = []v1.PodCondition{{Type: v1.PodReady, Status: v1.ConditionTrue, LastTransitionTime: now}}
+	})
+}
+
+// report says again that a pod is ready, as a kubelet does that finds another status in the API than its own: when a node seems to
+// be lost, its pods are said not to be ready, and only the kubelet takes that back.
+func (n *Nodes) report(pod *v1.Pod) {
+	edit[v1.Pod](n.c, "kubelet", pod.Namespace, pod.Name, func(p *v1.Pod) {
+		if p.UID != pod.UID {
+			return
+		}
+		for i := range p.Status.Conditions {
+			if cond := &p.Status.Conditions[i]; cond.Type == v1.PodReady && cond.Status != v1.ConditionTrue {
+				cond.Status, cond.LastTransitionTime = v1.ConditionTrue, metav1.NewTime(time.Now().Truncate(time.Second))
+			}
+		}
 	})
 }
 

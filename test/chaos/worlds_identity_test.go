@@ -31,6 +31,9 @@ func identityWorlds() map[string]func() World {
 		"certificatesigningrequest-cleaner-controller":   oldRequests,
 		"bootstrap-signer-controller":                    signedInfo,
 		"token-cleaner-controller":                       expiredTokens,
+		"podcertificaterequest-cleaner-controller":       oldPodRequests,
+
+		"kube-apiserver-serving-clustertrustbundle-publisher-controller": publishedBundle,
 	}
 }
 
@@ -320,5 +323,87 @@ func expiredTokens() World {
 			}
 		},
 		Done: func(c *Case) error { return missing("tokens", len(all[v1.Secret](c)), 1) },
+	}
+}
+
+func oldPodRequests() World {
+	request := func(name string) *certificatesv1.PodCertificateRequest {
+		return &certificatesv1.PodCertificateRequest{ObjectMeta: meta(name)}
+	}
+	made := 0
+	return World{
+		Begin: func(c *Case) { c.Make(request("a"), request("b")) },
+		Steps: []func(c *Case){
+			func(c *Case) { c.Make(request("c")) },
+			func(c *Case) { // another one of the same name has a time of its own
+				remove[certificatesv1.PodCertificateRequest](c, ns, "a", "")
+				c.Make(request("a"))
+				made++
+			},
+		},
+		Check: func(c *Case, e memapi.Event) {
+			if e.Kind.Kind != "PodCertificateRequest" || e.Type != "DELETED" || e.Actor == "user" {
+				return
+			}
+			if age := time.Since(e.Object.GetCreationTimestamp().Time); age < 15*time.Minute {
+				c.Wrong("request %s is deleted at the age of %v", e.Object.GetName(), age)
+			}
+		},
+		Done: func(c *Case) error {
+			return inOrder(missing("second a", made, 1), missing("requests", len(all[certificatesv1.PodCertificateRequest](c)), 0))
+		},
+	}
+}
+
+func publishedBundle() World {
+	const signer = "kubernetes.io/kube-apiserver-serving"
+	bundle := func(name, signer string) *certificatesv1.ClusterTrustBundle {
+		return &certificatesv1.ClusterTrustBundle{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: certificatesv1.ClusterTrustBundleSpec{SignerName: signer, TrustBundle: "former"}}
+	}
+	ours := func(c *Case) (list []*certificatesv1.ClusterTrustBundle) {
+		for _, b := range all[certificatesv1.ClusterTrustBundle](c) {
+			if b.Spec.SignerName == signer {
+				list = append(list, b)
+			}
+		}
+		return list
+	}
+	each := func(change func(c *Case, name string)) func(c *Case) {
+		return func(c *Case) {
+			var there []*certificatesv1.ClusterTrustBundle
+			c.Server.Locked(func() { there = ours(c) })
+			for _, b := range there {
+				change(c, b.Name)
+			}
+		}
+	}
+	return World{
+		Begin: func(c *Case) {
+			c.Make(bundle("kubernetes.io:kube-apiserver-serving:former", signer), bundle("example.com:x:1", "example.com/x"))
+		},
+		Steps: []func(c *Case){
+			each(func(c *Case, name string) {
+				edit[certificatesv1.ClusterTrustBundle](c, "user", "", name, func(b *certificatesv1.ClusterTrustBundle) { b.Spec.TrustBundle = "forged" })
+			}),
+			each(func(c *Case, name string) { remove[certificatesv1.ClusterTrustBundle](c, "", name, "") }),
+		},
+		Check: func(c *Case, e memapi.Event) {
+			if e.Kind.Kind != "ClusterTrustBundle" || e.Type != "DELETED" || e.Actor == "user" {
+				return
+			}
+			if typed[certificatesv1.ClusterTrustBundle](e.Old).Spec.SignerName != signer {
+				c.Wrong("bundle %s is deleted, which is another signer's", e.Object.GetName())
+			}
+			if len(ours(c)) == 0 {
+				c.Wrong("bundle %s is deleted before its successor is there", e.Object.GetName())
+			}
+		},
+		Done: func(c *Case) error {
+			have := ours(c)
+			if err := inOrder(missing("bundles", len(have), 1), missing("all bundles", len(all[certificatesv1.ClusterTrustBundle](c)), 2)); err != nil {
+				return err
+			}
+			return missing("it is the authority", strings.Contains(have[0].Spec.TrustBundle, "BEGIN CERTIFICATE"), true)
+		},
 	}
 }

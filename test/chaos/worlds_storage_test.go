@@ -6,10 +6,16 @@ import (
 	"strings"
 	"time"
 
+	internalv1alpha1 "k8s.io/api/apiserverinternal/v1alpha1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	v1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	migrationv1 "k8s.io/api/storagemigration/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"pilotis.dev/test/chaos/memapi"
@@ -26,6 +32,9 @@ func storageWorlds() map[string]func() World {
 		"persistentvolume-expander-controller":        growing,
 		"resourceclaim-controller":                    deviceClaims,
 		"device-taint-eviction-controller":            taintedDevices,
+		"storage-version-migrator-controller":         migrations,
+		"storageversion-garbage-collector-controller": storedVersions,
+		"selinux-warning-controller":                  labelledVolumes,
 	}
 }
 
@@ -539,5 +548,149 @@ func taintedDevices() World {
 			}
 			return missing("pod b", one[v1.Pod](c, ns, "b") != nil, true)
 		},
+	}
+}
+
+// migrations: a migration has succeeded when every object that was there when it began has been written since.
+func migrations() World {
+	migrate := func(name, resource string) *migrationv1.StorageVersionMigration {
+		m := &migrationv1.StorageVersionMigration{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		m.Spec.Resource.Resource = resource
+		return m
+	}
+	rewritten := map[types.UID]bool{}
+	return World{
+		Begin: func(c *Case) {
+			c.Server.Unchanged = func(_ string, k memapi.Kind, o *memapi.Object) {
+				if k.Kind == "ConfigMap" {
+					rewritten[o.GetUID()] = true
+				}
+			}
+			for i := range 20 {
+				c.Make(&v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: fmt.Sprintf("m%d", i)}, Data: map[string]string{"a": "b"}})
+			}
+		},
+		Steps: []func(c *Case){
+			func(c *Case) { c.Make(migrate("all", "configmaps"), migrate("none", "gadgets")) },
+			func(c *Case) {
+				edit[v1.ConfigMap](c, "user", ns, "m3", func(m *v1.ConfigMap) { m.Data["a"] = "c" })
+				remove[v1.ConfigMap](c, ns, "m4", "")
+			},
+		},
+		Check: func(c *Case, e memapi.Event) {
+			switch {
+			case e.Kind.Kind == "ConfigMap" && e.Actor == "user":
+				rewritten[e.Object.GetUID()] = true
+			case e.Kind.Kind == "ConfigMap" && e.Actor != "setup":
+				c.Wrong("ConfigMap %s is changed by its migration", e.Object.GetName())
+			case e.Kind.Kind == "StorageVersionMigration" && apimeta.IsStatusConditionTrue(typed[migrationv1.StorageVersionMigration](e.Object).Status.Conditions, string(migrationv1.MigrationSucceeded)):
+				for _, m := range all[v1.ConfigMap](c) {
+					if !rewritten[m.UID] {
+						c.Wrong("the migration %s ends, and ConfigMap %s was not rewritten", e.Object.GetName(), m.Name)
+					}
+				}
+			}
+		},
+		Done: func(c *Case) error {
+			for name, kind := range map[string]migrationv1.MigrationConditionType{"all": migrationv1.MigrationSucceeded, "none": migrationv1.MigrationFailed} {
+				m := one[migrationv1.StorageVersionMigration](c, "", name)
+				if m == nil || !apimeta.IsStatusConditionTrue(m.Status.Conditions, string(kind)) {
+					return fmt.Errorf("migration %s is not said to have %s", name, kind)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func storedVersions() World {
+	lease := func(server string) *coordinationv1.Lease {
+		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: server, Labels: map[string]string{"apiserver.kubernetes.io/identity": "kube-apiserver"}}}
+	}
+	of := func(name string, servers ...string) *internalv1alpha1.StorageVersion {
+		v := &internalv1alpha1.StorageVersion{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		for _, s := range servers {
+			v.Status.StorageVersions = append(v.Status.StorageVersions, internalv1alpha1.ServerStorageVersion{APIServerID: s, EncodingVersion: "v1", DecodableVersions: []string{"v1"}})
+		}
+		return v
+	}
+	drop := func(server string) func(c *Case) {
+		return func(c *Case) { remove[coordinationv1.Lease](c, metav1.NamespaceSystem, server, "") }
+	}
+	return World{
+		Begin: func(c *Case) {
+			c.Make(lease("s1"), lease("s2"), lease("s3"), of("apps.deployments", "s1", "s2", "s3"), of("batch.jobs", "s2"), of("x.gone", "s0"))
+		},
+		Steps: []func(c *Case){drop("s2"), func(c *Case) {
+			c.Make(lease("s4"), of("core.pods", "s3", "s4"))
+			edit[internalv1alpha1.StorageVersion](c, "user", "", "apps.deployments", func(v *internalv1alpha1.StorageVersion) {
+				v.Status.StorageVersions = append(v.Status.StorageVersions, of("", "s4").Status.StorageVersions...)
+			})
+		}, drop("s3")},
+		Check: func(c *Case, e memapi.Event) {
+			if e.Kind.Kind != "StorageVersion" || e.Old == nil || e.Actor == "user" {
+				return
+			}
+			left := map[string]bool{}
+			if e.Type != "DELETED" {
+				for _, s := range typed[internalv1alpha1.StorageVersion](e.Object).Status.StorageVersions {
+					left[s.APIServerID] = true
+				}
+			}
+			for _, s := range typed[internalv1alpha1.StorageVersion](e.Old).Status.StorageVersions {
+				if !left[s.APIServerID] && one[coordinationv1.Lease](c, metav1.NamespaceSystem, s.APIServerID) != nil {
+					c.Wrong("%s loses the version of server %s, which lives", e.Object.GetName(), s.APIServerID)
+				}
+			}
+		},
+		Done: func(c *Case) error {
+			have := map[string][]string{}
+			for _, v := range all[internalv1alpha1.StorageVersion](c) {
+				for _, s := range v.Status.StorageVersions {
+					have[v.Name] = append(have[v.Name], s.APIServerID)
+				}
+			}
+			return missing("servers", have, map[string][]string{"apps.deployments": {"s1", "s4"}, "core.pods": {"s4"}})
+		},
+	}
+}
+
+// labelledVolumes: pods of one claim with two labels are told of each other, by events alone.
+func labelledVolumes() World {
+	pod := func(name, claim, level string) *v1.Pod {
+		p := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: template("x").Spec}
+		p.Spec.SecurityContext = &v1.PodSecurityContext{SELinuxOptions: &v1.SELinuxOptions{Level: level}}
+		p.Spec.Volumes = []v1.Volume{{Name: "data", VolumeSource: v1.VolumeSource{PersistentVolumeClaim: &v1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}}}
+		p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "data", MountPath: "/data"}}
+		return p
+	}
+	bound := func(name string) (*v1.PersistentVolumeClaim, *v1.PersistentVolume) {
+		cl, pv := claim(name, "1Gi"), volume("pv-"+name, "1Gi")
+		cl.Spec.VolumeName = pv.Name
+		pv.Spec.PersistentVolumeSource = v1.PersistentVolumeSource{CSI: &v1.CSIPersistentVolumeSource{Driver: "disks.example.com", VolumeHandle: name}}
+		pv.Spec.ClaimRef = &v1.ObjectReference{Namespace: ns, Name: name}
+		cl.Status.Phase, pv.Status.Phase = v1.ClaimBound, v1.VolumeBound
+		return cl, pv
+	}
+	told := map[string]bool{}
+	return World{
+		Begin: func(c *Case) {
+			c.Server.Told = func(o *memapi.Object) {
+				name, _, _ := unstructured.NestedString(o.Object, "involvedObject", "name")
+				told[name] = true
+			}
+			c.makeNodes(2)
+			shared, one := bound("shared")
+			alike, two := bound("alike")
+			c.Make(&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: "disks.example.com"}, Spec: storagev1.CSIDriverSpec{SELinuxMount: ptr.To(true)}})
+			c.Make(shared, one, alike, two, pod("a", "shared", "s0:c1"), pod("c", "alike", "s0:c1"))
+		},
+		Steps: []func(c *Case){func(c *Case) { c.Make(pod("d", "alike", "s0:c1")) }, func(c *Case) { c.Make(pod("b", "shared", "s0:c2")) }},
+		Check: func(c *Case, e memapi.Event) {
+			if e.Actor == "selinux-warning-controller" || e.Actor == "selinux_warning" {
+				c.Wrong("%s writes %s %s", e.Actor, e.Kind.Kind, e.Object.GetName())
+			}
+		},
+		Done: func(*Case) error { return missing("pods that were told", fmt.Sprint(told), "map[a:true b:true]") },
 	}
 }

@@ -12,6 +12,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	v1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,6 +34,7 @@ func workloadWorlds() map[string]func() World {
 		"ttl-after-finished-controller":        ttlAfterFinished,
 		"disruption-controller":                budgets,
 		"horizontal-pod-autoscaler-controller": autoscalers,
+		"podgroup-protection-controller":       protectedGroups,
 	}
 }
 
@@ -694,5 +696,43 @@ func autoscalers() World {
 			h := one[autoscalingv2.HorizontalPodAutoscaler](c, ns, "web")
 			return inOrder(missing("replicas", *one[appsv1.ReplicaSet](c, ns, "web").Spec.Replicas, 4), missing("status.currentReplicas", h.Status.CurrentReplicas, 4), missing("status.desiredReplicas", h.Status.DesiredReplicas, 4))
 		},
+	}
+}
+
+func protectedGroups() World {
+	const finalizer = "scheduling.k8s.io/podgroup-protection"
+	group := func(name string) *schedulingv1beta1.PodGroup {
+		return &schedulingv1beta1.PodGroup{ObjectMeta: meta(name)}
+	}
+	member := func(name, group string) *v1.Pod {
+		p := &v1.Pod{ObjectMeta: meta(name), Spec: template("x").Spec}
+		p.Spec.RestartPolicy = v1.RestartPolicyNever
+		p.Spec.SchedulingGroup = &v1.PodSchedulingGroup{PodGroupName: &group}
+		return p
+	}
+	drop := func(name string) func(c *Case) {
+		return func(c *Case) { remove[schedulingv1beta1.PodGroup](c, ns, name, "") }
+	}
+	return World{
+		Begin: func(c *Case) {
+			c.makeNodes(2)
+			c.Make(group("a"), group("b"), group("free"), member("pa", "a"))
+			time.Sleep(5 * time.Second)
+		},
+		Steps: []func(c *Case){
+			drop("a"), drop("free"), func(c *Case) { c.Make(member("pb", "b")) }, drop("b"),
+			func(c *Case) { c.Make(group("late"), member("pl", "late")) }, drop("late"),
+		},
+		Check: func(c *Case, e memapi.Event) {
+			if e.Kind.Kind != "PodGroup" || e.Actor != "podgroup-protection-controller" || e.Old == nil || !slices.Contains(e.Old.GetFinalizers(), finalizer) || slices.Contains(e.Object.GetFinalizers(), finalizer) {
+				return
+			}
+			for _, pod := range all[v1.Pod](c) {
+				if pod.Spec.SchedulingGroup != nil && *pod.Spec.SchedulingGroup.PodGroupName == e.Object.GetName() && !finished(pod) {
+					c.Wrong("PodGroup %s is let go while its pod %s has not ended", e.Object.GetName(), pod.Name)
+				}
+			}
+		},
+		Done: func(c *Case) error { return missing("groups", len(all[schedulingv1beta1.PodGroup](c)), 0) },
 	}
 }

@@ -80,7 +80,7 @@ func (p *Plan) active() bool { return p.Mode != None && time.Now().Before(p.Unti
 func (p *Plan) tell(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.trace = append(p.trace, fmt.Sprintf("%8.3fs  ", time.Since(p.Start).Seconds())+fmt.Sprintf(format, args...))
+	p.trace = append(p.trace, fmt.Sprintf("%9.3fs  ", time.Since(p.Start).Seconds())+fmt.Sprintf(format, args...))
 }
 
 // Trace returns what went wrong so far, a line each.
@@ -100,7 +100,12 @@ func (p *Plan) Crashes() int {
 func (p *Plan) crash() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.crashes >= maxCrashes {
+	most := maxCrashes
+	if lasting := p.Until.Sub(p.Start); lasting > time.Hour {
+		// Spread over the whole time: the first minutes of hours would have them all.
+		most = 1 + int(maxCrashes*time.Since(p.Start)/lasting)
+	}
+	if p.crashes >= most {
 		return false
 	}
 	p.crashes++

@@ -292,12 +292,15 @@ func objectOf(o *Object, err error) (any, error) {
 }
 
 func (s *Server) written(r *Request) (any, error) {
-	if r.Kind.Resource == "events" {
-		return json.RawMessage(r.Body), nil // nobody reads them here
-	}
 	o := &Object{}
 	if err := o.UnmarshalJSON(r.Body); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if r.Kind.Resource == "events" {
+		if s.Told != nil {
+			s.Told(o)
+		}
+		return json.RawMessage(r.Body), nil // no controller reads them
 	}
 	if r.Subresource == "scale" {
 		return objectOf(s.scale(r.Actor, r.Kind, r.Namespace, r.Name, o))

@@ -53,6 +53,11 @@ rbac.authorization.k8s.io/v1 clusterrolebindings ClusterRoleBinding
 coordination.k8s.io/v1 leases Lease ns
 discovery.k8s.io/v1 endpointslices EndpointSlice ns
 certificates.k8s.io/v1 certificatesigningrequests CertificateSigningRequest status approval
+certificates.k8s.io/v1 podcertificaterequests PodCertificateRequest ns status
+certificates.k8s.io/v1 clustertrustbundles ClusterTrustBundle
+scheduling.k8s.io/v1beta1 podgroups PodGroup ns status
+storagemigration.k8s.io/v1 storageversionmigrations StorageVersionMigration status
+internal.apiserver.k8s.io/v1alpha1 storageversions StorageVersion status
 storage.k8s.io/v1 storageclasses StorageClass
 storage.k8s.io/v1 volumeattachments VolumeAttachment status
 storage.k8s.io/v1 csidrivers CSIDriver

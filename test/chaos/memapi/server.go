@@ -38,6 +38,11 @@ type Server struct {
 	Committed func(Event)
 	// Extra, if set, may answer a request for what the server does not have, such as metrics.
 	Extra func(path string, query url.Values) (any, bool)
+	// Unchanged, if set, is told each write that changed nothing and is no commit, with the server locked: the real server rewrites
+	// by it what is stored in another version.
+	Unchanged func(actor string, k Kind, o *Object)
+	// Told, if set, is told each new Event of the API, with the server locked.
+	Told func(o *Object)
 
 	kinds []Kind
 

@@ -55,6 +55,9 @@ func (s *Server) update(actor string, k Kind, o *Object, subresource string) (*O
 		}
 	}
 	if reflect.DeepEqual(fresh.Object, old.Object) {
+		if s.Unchanged != nil {
+			s.Unchanged(actor, k, old)
+		}
 		return old, nil // the real server writes nothing either
 	}
 	s.commit(actor, watch.Modified, k, fresh, old)

@@ -35,7 +35,7 @@ spec:
     metadata: {labels: {app: db}, annotations: {version: %q}}
     spec:
       terminationGracePeriodSeconds: 0
-      containers: [{name: c, image: IMAGE, command: [sh, -c, "mkdir /tmp/www; touch /tmp/www/well; exec httpd -f -p 8080 -h /tmp/www"], readinessProbe: {httpGet: {path: /well, port: 8080}, periodSeconds: 1, failureThreshold: 1}}]
+      containers: [{name: c, image: IMAGE, command: [sh, -c, "mkdir /tmp/www; touch /tmp/www/well; exec httpd -f -p 8080 -h /tmp/www"], readinessProbe: {httpGet: {path: /well, port: 8080}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1}}]
   %s
 `, replicas, version, more))
 }

@@ -41,6 +41,10 @@ func (s *space) resourceNamed(name string) (dynamic.ResourceInterface, error) {
 		return nil, err
 	}
 	gvr, err := mapper.ResourceFor(schema.ParseGroupResource(name).WithVersion(""))
+	if meta.IsNoMatchError(err) {
+		meta.MaybeResetRESTMapper(mapper) // it may have been defined since
+		gvr, err = mapper.ResourceFor(schema.ParseGroupResource(name).WithVersion(""))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -243,7 +243,7 @@ func TestEgressRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"- {name: kubelets, connection: {proxyProtocol: Direct}}\n":     "kubelets",
 		"- {name: cluster, connection: {proxyProtocol: HTTPConnect}}\n": "transport",
-		"- {name: cluster, conection: {proxyProtocol: Direct}}\n":       "conection",
+		"- {name: cluster, link: {proxyProtocol: Direct}}\n":            "link",
 	} {
 		s := start(t, egress(t, text))
 		<-s.Ended()

@@ -131,7 +131,7 @@ func (s space) until(what string, check func() (saw string, holds bool)) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("waited %v for %s; last seen: %s", patience, what, saw)
 		}
-		time.Sleep(200 * time.Millisecond) // the poll's interval
+		time.Sleep(500 * time.Millisecond) // the poll's interval: a kubectl takes 0.15 s of a processor
 	}
 }
 

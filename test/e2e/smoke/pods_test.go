@@ -25,7 +25,7 @@ spec:
     env:
     - {name: MODE, valueFrom: {configMapKeyRef: {name: settings, key: mode}}}
     - {name: WHO, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
-    livenessProbe: {exec: {command: [sh, -c, "! test -e /tmp/dead"]}, periodSeconds: 1, failureThreshold: 1}
+    livenessProbe: {exec: {command: [sh, -c, "! test -e /tmp/dead"]}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1}
     volumeMounts: [{name: settings, mountPath: /settings}, {name: shared, mountPath: /shared}]
   volumes:
   - {name: settings, configMap: {name: settings}}

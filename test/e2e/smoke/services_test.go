@@ -249,7 +249,7 @@ func endpointsComeAndGo(w town) {
 	w.must("label", "pod", "server-0", "busy=here")
 	w.hears("server-0", "client-1", "tcp://"+ip+":80")
 	done := make(chan []string, 1)
-	go func() { done <- w.ask("client-1", "--count=250", "--every=20ms", "tcp://"+ip+":80") }()
+	go func() { done <- w.ask("client-1", "--count=250", "--every=20ms", "--timeout=5s", "tcp://"+ip+":80") }()
 	for range 3 {
 		w.must("label", "pod", "server-1", "busy=here")
 		w.must("label", "pod", "server-1", "busy-")

@@ -56,6 +56,9 @@ func TestEmulatedVersion(t *testing.T) {
 	for name := range now {
 		parent, _, _ := strings.Cut(strings.SplitN(name, " ", 2)[1], "/")
 		gv, _, _ := strings.Cut(name, " ")
+		if group, _, _ := strings.Cut(gv, "/"); strings.HasSuffix(group, "example.com") {
+			continue // a definition of another test, on the shared server alone
+		}
 		if _, got := old[name]; got == newer[gv+" "+parent] {
 			t.Errorf("%s is served: %t", name, got)
 		}

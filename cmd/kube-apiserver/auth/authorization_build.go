@@ -9,6 +9,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	apiserverapi "k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/apis/apiserver/load"
@@ -39,6 +41,8 @@ type AuthorizationInputs struct {
 	Informers    informers.SharedInformerFactory
 	APIServerID  string
 	EgressLookup egressselector.Lookup
+	// Serves says what this server serves: what it does not serve is no informer's to wait for. Nil is everything.
+	Serves func(schema.GroupVersionResource, runtime.Object) bool
 }
 
 // Authorization is the built chain.
@@ -94,7 +98,7 @@ func (o *AuthorizationOptions) Build(in AuthorizationInputs) (*Authorization, er
 	for _, a := range config.Authorizers {
 		if string(a.Type) == ModeNode {
 			graph := node.NewGraph()
-			synced, err := graph.Watch(in.Informers)
+			synced, err := graph.Watch(in.Informers, in.Serves)
 			if err != nil {
 				return nil, err
 			}

@@ -72,7 +72,7 @@ func (c *config) applyAccess(ctx context.Context) error {
 	}
 	c.authn = authn
 
-	authz, err := o.Authorization.Build(auth.AuthorizationInputs{Informers: c.informers, APIServerID: g.APIServerID, EgressLookup: egress})
+	authz, err := o.Authorization.Build(auth.AuthorizationInputs{Informers: c.informers, APIServerID: g.APIServerID, EgressLookup: egress, Serves: c.serves})
 	if err != nil {
 		return err
 	}

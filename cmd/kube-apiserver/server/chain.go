@@ -64,6 +64,9 @@ func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiser
 	if err != nil {
 		return nil, err
 	}
+	if err := c.hideUnintroduced(groups); err != nil {
+		return nil, err
+	}
 	order := make([]string, 0, len(groups))
 	for _, g := range groupOrder() {
 		order = append(order, g.name)
@@ -103,7 +106,7 @@ func (c *config) env() (*kind.Env, error) {
 	env := &kind.Env{
 		Types:         c.types,
 		Options:       c.generic.RESTOptionsGetter,
-		Rules:         rules(c.options.AllowPrivileged),
+		Rules:         rules(c.options.AllowPrivileged, utilfeature.DefaultFeatureGate),
 		Gates:         utilfeature.DefaultFeatureGate,
 		Off:           gated.NewOff(utilfeature.DefaultFeatureGate),
 		Authenticator: c.generic.Authentication.Authenticator,

@@ -34,6 +34,8 @@ import (
 type Validator struct {
 	// Expressions checks CEL. Nil leaves expressions unchecked.
 	Expressions Expressions
+	// NoScaleToZero wants autoscalers to keep one replica (the feature gate HPAScaleToZero is off).
+	NoScaleToZero bool
 }
 
 func (v *Validator) expressions() Expressions {
@@ -109,9 +111,9 @@ func (v *Validator) create(obj runtime.Object) *faults {
 	case *batchv1.CronJob:
 		return cronJobCreate(o)
 	case *autoscalingv2.HorizontalPodAutoscaler:
-		return autoscalerCreate(o)
+		return v.autoscalerCreate(o)
 	case *autoscalingv1.HorizontalPodAutoscaler:
-		return autoscalerCreate(autoscalerHub(o))
+		return v.autoscalerCreate(autoscalerHub(o))
 	case *autoscalingv1.Scale:
 		return scaleUpdate(o)
 	case *policyv1.PodDisruptionBudget:

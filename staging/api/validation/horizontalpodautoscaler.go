@@ -16,20 +16,27 @@ const (
 	maxStabilization = 3600
 )
 
-func autoscalerCreate(h *autoscalingv2.HorizontalPodAutoscaler) *faults {
+func (v *Validator) autoscalerCreate(h *autoscalingv2.HorizontalPodAutoscaler) *faults {
 	f := metadata(&h.ObjectMeta, namespaced, subdomainName)
-	autoscalerSpec(f, &h.Spec, 1)
+	autoscalerSpec(f, &h.Spec, v.leastReplicas())
 	return f
 }
 
-func autoscalerUpdate(h, old *autoscalingv2.HorizontalPodAutoscaler) *faults {
+func (v *Validator) autoscalerUpdate(h, old *autoscalingv2.HorizontalPodAutoscaler) *faults {
 	f := metadataUpdate(&h.ObjectMeta, &old.ObjectMeta)
-	least := int32(1)
+	least := v.leastReplicas()
 	if m := old.Spec.MinReplicas; m != nil && *m == 0 {
 		least = 0
 	}
 	autoscalerSpec(f, &h.Spec, least)
 	return f
+}
+
+func (v *Validator) leastReplicas() int32 {
+	if v.NoScaleToZero {
+		return 1
+	}
+	return 0
 }
 
 func autoscalerStatus(h, old *autoscalingv2.HorizontalPodAutoscaler) *faults {
@@ -40,7 +47,7 @@ func autoscalerStatus(h, old *autoscalingv2.HorizontalPodAutoscaler) *faults {
 	return f
 }
 
-// autoscalerSpec checks an autoscaler that keeps at least so many replicas; none at all is an alpha feature.
+// autoscalerSpec checks an autoscaler that keeps at least so many replicas: none at all needs HPAScaleToZero (KEP-2021).
 func autoscalerSpec(f *faults, s *autoscalingv2.HorizontalPodAutoscalerSpec, least int32) {
 	p := field.NewPath("spec")
 	lower := int32(1)

@@ -95,10 +95,10 @@ func (v *Validator) update(obj, old runtime.Object) *faults {
 	case *batchv1.CronJob:
 		return pair(o, old, cronJobUpdate)
 	case *autoscalingv2.HorizontalPodAutoscaler:
-		return pair(o, old, autoscalerUpdate)
+		return pair(o, old, v.autoscalerUpdate)
 	case *autoscalingv1.HorizontalPodAutoscaler:
 		return pair(o, old, func(obj, old *autoscalingv1.HorizontalPodAutoscaler) *faults {
-			return autoscalerUpdate(autoscalerHub(obj), autoscalerHub(old))
+			return v.autoscalerUpdate(autoscalerHub(obj), autoscalerHub(old))
 		})
 	case *policyv1.PodDisruptionBudget:
 		return pair(o, old, disruptionBudgetUpdate)

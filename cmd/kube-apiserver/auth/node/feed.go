@@ -7,23 +7,32 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
 )
 
+// feed is an informer and what is done with its objects.
+type feed struct {
+	informer cache.SharedIndexInformer
+	set      func(obj any, gone bool)
+}
+
 // Watch keeps the graph from informers, which must not have been started yet. synced reports when all has been seen once.
-func (g *Graph) Watch(in informers.SharedInformerFactory) (synced func() bool, err error) {
+// serves says of a resource that came late whether the server has it; nil is yes.
+func (g *Graph) Watch(in informers.SharedInformerFactory, serves func(schema.GroupVersionResource, runtime.Object) bool) (synced func() bool, err error) {
 	var done []cache.InformerSynced
-	for name, feed := range map[string]struct {
-		informer cache.SharedIndexInformer
-		set      func(obj any, gone bool)
-	}{
-		"pods":                   {in.Core().V1().Pods().Informer(), g.pod},
-		"persistentvolumes":      {in.Core().V1().PersistentVolumes().Informer(), g.persistentVolume},
-		"volumeattachments":      {in.Storage().V1().VolumeAttachments().Informer(), g.attachment},
-		"podcertificaterequests": {in.Certificates().V1().PodCertificateRequests().Informer(), g.certificateRequest},
-		"resourceslices":         {in.Resource().V1().ResourceSlices().Informer(), g.slice},
-	} {
+	feeds := map[string]feed{
+		"pods":              {in.Core().V1().Pods().Informer(), g.pod},
+		"persistentvolumes": {in.Core().V1().PersistentVolumes().Informer(), g.persistentVolume},
+		"volumeattachments": {in.Storage().V1().VolumeAttachments().Informer(), g.attachment},
+		"resourceslices":    {in.Resource().V1().ResourceSlices().Informer(), g.slice},
+	}
+	if requests := certificatesv1.SchemeGroupVersion.WithResource("podcertificaterequests"); serves == nil || serves(requests, &certificatesv1.PodCertificateRequest{}) {
+		feeds[requests.Resource] = feed{in.Certificates().V1().PodCertificateRequests().Informer(), g.certificateRequest}
+	}
+	for name, feed := range feeds {
 		reg, err := feed.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(obj any) { feed.set(obj, false) },
 			UpdateFunc: func(_, obj any) { feed.set(obj, false) },

@@ -19,7 +19,7 @@ type closed struct {
 // NewOff looks at the gates once; they do not change while a server runs.
 func NewOff(on featuregate.FeatureGate) *Off {
 	o := &Off{fields: map[reflect.Type][]closed{}}
-	for _, g := range append(gates(), ofLibrary()...) {
+	for _, g := range table() {
 		if on.Enabled(g.name) {
 			continue
 		}

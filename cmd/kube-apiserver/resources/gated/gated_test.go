@@ -1,6 +1,7 @@
 package gated
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 
@@ -33,7 +34,7 @@ func known(t *testing.T, on ...featuregate.Feature) featuregate.FeatureGate {
 
 // A name in the table that is no field any more would leave a field open to all.
 func TestFieldsAreFields(t *testing.T) {
-	for _, g := range append(gates(), ofLibrary()...) {
+	for _, g := range table() {
 		for _, f := range g.fields {
 			sf, ok := f.holder.FieldByName(f.name)
 			if !ok {
@@ -142,5 +143,28 @@ func BenchmarkDrop(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		off.Drop(d, nil)
+	}
+}
+
+// A beta feature is on unless somebody switches it off; then its fields are dropped.
+func TestBetasCanBeSwitchedOff(t *testing.T) {
+	pod := func() *corev1.Pod { return &corev1.Pod{Spec: corev1.PodSpec{HostnameOverride: ptr.To("h")}} }
+	p := pod()
+	NewOff(known(t)).In(p).Drop(p, nil)
+	if p.Spec.HostnameOverride == nil {
+		t.Error("the field is dropped by default")
+	}
+	g := featuregate.NewFeatureGate()
+	if err := errors.Join(g.Add(map[featuregate.Feature]featuregate.FeatureSpec{features.CoordinatedLeaderElection: {PreRelease: featuregate.Beta}}),
+		Add(g), g.Set("HostnameOverride=false")); err != nil {
+		t.Fatal(err)
+	}
+	NewOff(g).In(p).Drop(p, nil)
+	if p.Spec.HostnameOverride != nil {
+		t.Error("the gate is off, and the field is kept")
+	}
+	p = pod()
+	if NewOff(g).In(p).Drop(p, pod()); p.Spec.HostnameOverride == nil {
+		t.Error("an object that has the field loses it")
 	}
 }

@@ -3,6 +3,7 @@ package gated
 import (
 	"reflect"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,11 +24,15 @@ const (
 	GenericWorkload       featuregate.Feature = "GenericWorkload"
 )
 
-// gate is a feature that is off by default, and the fields that are there only with it. beta is the release since which
-// it is no longer alpha, if it is not.
+// HPAScaleToZero lets autoscalers take the last replica away.
+const HPAScaleToZero featuregate.Feature = "HPAScaleToZero"
+
+// gate is a feature and the fields that are there only with it. beta is the release since which it is no longer alpha, if
+// it is not, and on says whether it is on by default since then.
 type gate struct {
 	name        featuregate.Feature
 	alpha, beta string
+	on          bool
 	fields      []field
 }
 
@@ -84,6 +89,7 @@ func gates() []gate {
 		{name: GenericWorkload, alpha: "1.35", beta: "1.37", fields: in[corev1.PodSpec]("SchedulingGroup")},
 		{name: "GRPCContainerProbeTLS", alpha: "1.37", fields: in[corev1.GRPCAction]("Mode")},
 		{name: "H2CContainerProbe", alpha: "1.37", fields: in[corev1.HTTPGetAction]("Protocol")},
+		{name: HPAScaleToZero, alpha: "1.16", beta: "1.37", on: true},
 		{name: "InPlacePodVerticalScalingSchedulerPreemption", alpha: "1.37", fields: in[corev1.NodeSpec]("PodPreemptionPolicy")},
 		{name: "PodGroupPreemptionPolicy", alpha: "1.37", fields: join(
 			in[schedulingv1alpha3.PodGroupTemplate]("PreemptionPolicy"), in[schedulingv1alpha3.CompositePodGroupTemplate]("PreemptionPolicy"),
@@ -94,6 +100,32 @@ func gates() []gate {
 		{name: "WorkloadWithJob", alpha: "1.36", fields: in[batchv1.JobSpec]("Scheduling")},
 	}
 }
+
+// betas are features that are on unless somebody switches them off, with the fields that are dropped then.
+func betas() []gate {
+	return []gate{
+		{name: "ContainerStopSignals", fields: join(in[corev1.Lifecycle]("StopSignal"), in[corev1.ContainerStatus]("StopSignal"))},
+		{name: "CSIServiceAccountTokenSecrets", fields: in[storagev1.CSIDriverSpec]("ServiceAccountTokenInSecrets")},
+		{name: "DRAConsumableCapacity", fields: join(in[resourcev1.Device]("AllowMultipleAllocations"), in[resourcev1.DeviceCapacity]("RequestPolicy"),
+			in[resourcev1.ExactDeviceRequest]("Capacity"), in[resourcev1.DeviceSubRequest]("Capacity"), in[resourcev1.DeviceConstraint]("DistinctAttribute"),
+			in[resourcev1.DeviceRequestAllocationResult]("ShareID", "ConsumedCapacity"), in[resourcev1.AllocatedDeviceStatus]("ShareID"))},
+		{name: "DRADeviceBindingConditions", fields: join(in[resourcev1.Device]("BindsToNode", "BindingConditions", "BindingFailureConditions"),
+			in[resourcev1.AllocationResult]("AllocationTimestamp"),
+			in[resourcev1.DeviceRequestAllocationResult]("BindingConditions", "BindingFailureConditions"))},
+		{name: "DRAExtendedResource", fields: join(in[corev1.PodStatus]("ExtendedResourceClaimStatus"), in[resourcev1.DeviceClassSpec]("ExtendedResourceName"))},
+		{name: "EnvFiles", fields: in[corev1.EnvVarSource]("FileKeyRef")},
+		{name: "HostnameOverride", fields: in[corev1.PodSpec]("HostnameOverride")},
+		{name: "ImageVolumeWithDigest", fields: in[corev1.VolumeStatus]("Image")},
+		{name: "InPlacePodLevelResourcesVerticalScaling", fields: in[corev1.PodStatus]("AllocatedResources", "Resources")},
+		{name: "MaxUnavailableStatefulSet", fields: in[appsv1.RollingUpdateStatefulSetStrategy]("MaxUnavailable")},
+		{name: "PodLevelResources", fields: in[corev1.PodSpec]("Resources")},
+		{name: "ResourceHealthStatus", fields: in[corev1.ContainerStatus]("AllocatedResourcesStatus")},
+		{name: "VolumeLimitScaling", fields: in[storagev1.CSIDriverSpec]("PreventPodSchedulingIfMissing")},
+	}
+}
+
+// table is all gates with fields, and those of kinds.
+func table() []gate { return append(append(gates(), betas()...), ofLibrary()...) }
 
 // ofLibrary are fields behind a gate that k8s.io/apiserver has.
 func ofLibrary() []gate {
@@ -110,10 +142,7 @@ var (
 		"SupplementalGroupsPolicy", "UserNamespacesSupport", "VolumeAttributesClass",
 	}
 	availableBeta = []featuregate.Feature{
-		"ContainerStopSignals", "CSIServiceAccountTokenSecrets", "DRAConsumableCapacity", "DRADeviceBindingConditions", "DRAExtendedResource",
-		"DRAPartitionableDevices", "EnvFiles", "HostnameOverride", "ImageVolumeWithDigest", "InPlacePodLevelResourcesVerticalScaling",
-		"MaxUnavailableStatefulSet", "MutablePVNodeAffinity", "NodeDeclaredFeatures", "PodLevelResources", "PodLogsQuerySplitStreams",
-		"RelaxedEnvironmentVariableValidation", "ResourceHealthStatus", "VolumeLimitScaling",
+		"DRAPartitionableDevices", "MutablePVNodeAffinity", "NodeDeclaredFeatures", "PodLogsQuerySplitStreams", "RelaxedEnvironmentVariableValidation",
 	}
 )
 
@@ -123,7 +152,7 @@ func Add(known featuregate.MutableVersionedFeatureGate) error {
 	for _, g := range gates() {
 		specs[g.name] = featuregate.VersionedSpecs{{Version: version.MustParse(g.alpha), PreRelease: featuregate.Alpha}}
 		if g.beta != "" {
-			specs[g.name] = append(specs[g.name], featuregate.FeatureSpec{Version: version.MustParse(g.beta), PreRelease: featuregate.Beta})
+			specs[g.name] = append(specs[g.name], featuregate.FeatureSpec{Version: version.MustParse(g.beta), Default: g.on, PreRelease: featuregate.Beta})
 		}
 	}
 	if err := known.AddVersioned(specs); err != nil {
@@ -135,6 +164,9 @@ func Add(known featuregate.MutableVersionedFeatureGate) error {
 	}
 	for _, name := range availableBeta {
 		fixed[name] = featuregate.FeatureSpec{Default: true, LockToDefault: true, PreRelease: featuregate.Beta}
+	}
+	for _, g := range betas() {
+		fixed[g.name] = featuregate.FeatureSpec{Default: true, PreRelease: featuregate.Beta}
 	}
 	return known.Add(fixed)
 }

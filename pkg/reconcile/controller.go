@@ -63,7 +63,7 @@ type Controller struct {
 
 	mu     sync.Mutex
 	synced []cache.DoneChecker
-	doubts map[Key]map[cache.SharedIndexInformer]Newest
+	doubts map[Key]map[cache.SharedIndexInformer]List
 }
 
 // New returns a controller; name is the value of the label "name" of its queue's metrics.

@@ -7,25 +7,33 @@ import (
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
 )
 
-// Newest asks the server, past the cache, for the highest resourceVersion among the objects that a lost write may have made; ""
-// when there are none.
-type Newest func(ctx context.Context) (string, error)
+// List asks the server, past the cache, for the objects among which the one of a lost write is, if it was carried out.
+type List func(ctx context.Context) (runtime.Object, error)
 
-// Unsure reports that the answer to a write on behalf of key was lost, so that nobody knows whether it was carried out. Before key
-// is reconciled again, newest is asked, and key is held until the store of inf has got so far. inf must have been given to Watch.
-func (c *Controller) Unsure(inf cache.SharedIndexInformer, key Key, newest Newest) {
+// Unsure reports err of a write on behalf of key. When it is no answer of the server (see Refused), nobody knows whether the write was
+// carried out: before key is reconciled again, list is asked, and key is held until the store of inf has got as far as the newest
+// object of the list. inf must have been given to Watch. A nil err and a refusal are nothing to be unsure about.
+func (c *Controller) Unsure(err error, inf cache.SharedIndexInformer, key Key, list List) {
+	if err != nil && !Refused(err) {
+		c.doubt(inf, key, list)
+	}
+}
+
+func (c *Controller) doubt(inf cache.SharedIndexInformer, key Key, list List) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.doubts == nil {
-		c.doubts = map[Key]map[cache.SharedIndexInformer]Newest{}
+		c.doubts = map[Key]map[cache.SharedIndexInformer]List{}
 	}
 	if c.doubts[key] == nil {
-		c.doubts[key] = map[cache.SharedIndexInformer]Newest{}
+		c.doubts[key] = map[cache.SharedIndexInformer]List{}
 	}
-	c.doubts[key][inf] = newest
+	c.doubts[key][inf] = list
 }
 
 // Refused tells that err is the server's answer that it did not carry a write out. After any other error it may have.
@@ -44,14 +52,19 @@ func (c *Controller) resolve(ctx context.Context, key Key) error {
 	doubts := c.doubts[key]
 	delete(c.doubts, key)
 	c.mu.Unlock()
-	for inf, newest := range doubts {
-		version, err := newest(ctx)
-		if err != nil {
-			c.Unsure(inf, key, newest)
-			return fmt.Errorf("finding out what became of a write without an answer: %w", err)
+	for inf, list := range doubts {
+		objects, err := list(ctx)
+		if err == nil {
+			err = meta.EachListItem(objects, func(obj runtime.Object) error {
+				if m, err := meta.Accessor(obj); err == nil {
+					c.Wrote(inf, key, m)
+				}
+				return nil
+			})
 		}
-		if rv, ok := parseVersion(version); ok {
-			c.gate.wrote(c.gate.source(inf), key, rv)
+		if err != nil {
+			c.doubt(inf, key, list)
+			return fmt.Errorf("finding out what became of a write without an answer: %w", err)
 		}
 	}
 	return nil

@@ -8,7 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"pilotis.dev/pkg/reconcile"
@@ -21,11 +23,11 @@ func TestAKeyWaitsForAWriteWhoseAnswerWasLost(t *testing.T) {
 		synctest.Wait()
 		before := s.count()
 		down := true
-		s.loop.Unsure(s.pods, reconcile.Key{Name: "a"}, func(context.Context) (string, error) {
+		s.loop.Unsure(io.ErrUnexpectedEOF, s.pods, reconcile.Key{Name: "a"}, func(context.Context) (runtime.Object, error) {
 			if down {
-				return "", errors.New("the server is not to be had")
+				return nil, apierrors.NewTooManyRequests("later", 1)
 			}
-			return "2", nil // it was carried out
+			return &v1.PodList{Items: []v1.Pod{*pod("first", 1), *pod("created", 2)}}, nil // it was carried out
 		})
 		s.loop.Enqueue(reconcile.Key{Name: "a"})
 		time.Sleep(10 * time.Minute)

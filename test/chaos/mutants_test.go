@@ -124,8 +124,13 @@ func mutants() []mutant {
 			Old: `if o.ResourceVersion == "0" {`, New: `if o.ResourceVersion == "0" && !mutant("stale-start") {`, Test: world("replicaset-controller"), Shows: "and was asked for",
 		},
 		{
-			Name: "lost-answer", Bug: "a create whose answer is lost is taken for one that failed", File: controllers + "pods/writer.go",
-			Old: "		if !reconcile.Refused(err) {", New: "		if !reconcile.Refused(err) && !mutant(\"lost-answer\") {", Test: world("daemonset-controller"), Shows: "while it has",
+			Name: "lost-answer", Bug: "a create whose answer is lost is taken for one that failed", File: "pkg/reconcile/doubt.go",
+			Old: "	if err != nil && !Refused(err) {", New: "	if err != nil && !Refused(err) && !mutant(\"lost-answer\") {", Test: world("daemonset-controller"), Shows: "while it has",
+		},
+		{
+			Name: "lost-slice", Bug: "the same of EndpointSlices alone", File: controllers + "slices/slices.go",
+			Old: "		c.Unsure(err, slices.Informer()", New: "		if mutant(\"lost-slice\") {\n			return reconcile.Result{}, err\n		}\n		c.Unsure(err, slices.Informer()",
+			Test: world("endpointslice-controller"), Shows: "are of the same Service and port",
 		},
 		{
 			Name: "cold-cache-delete", Bug: "the garbage collector takes an owner that its cache lacks for gone, and does not ask", File: controllers + "garbagecollector/owners.go",
@@ -174,7 +179,7 @@ func mutants() []mutant {
 		},
 		{
 			Name: "claim-cold-cache", Bug: "a claim is let go by the cache alone", File: controllers + "protection/claims.go",
-			Old: "	list, noted := l.lists[c.Namespace], l.noted[reconcile.KeyOf(c)]\n", New: "	list, noted := l.lists[c.Namespace], l.noted[reconcile.KeyOf(c)]\n	if mutant(\"claim-cold-cache\") {\n		return false, nil\n	}\n", Test: world("persistentvolumeclaim-protection-controller"), Shows: "is let go while pod",
+			Old: "	return live.use(ctx, c)\n", New: "	if mutant(\"claim-cold-cache\") {\n				return false, nil\n			}\n			return live.use(ctx, c)\n", Test: world("persistentvolumeclaim-protection-controller"), Shows: "is let go while pod",
 		},
 		{
 			Name: "second-claim", Bug: "a claim that was made is forgotten when the pod's status was not written", File: controllers + "resourceclaim/podplan.go",

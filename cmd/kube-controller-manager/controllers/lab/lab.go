@@ -6,6 +6,7 @@ package lab
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"sync"
 	"testing"
@@ -50,6 +51,7 @@ type Lab struct {
 	streams map[schema.GroupVersionResource][]*stream
 	frozen  map[string]bool
 	counts  map[string]int
+	lose    string // the write whose next answer is lost
 }
 
 // New returns an empty server.
@@ -94,6 +96,13 @@ func (l *Lab) Thaw() {
 			s.signal()
 		}
 	}
+}
+
+// Lose breaks the connection off after the next write "verb resource" was carried out: its answer is lost.
+func (l *Lab) Lose(write string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lose = write
 }
 
 // Count returns how many writes "verb resource" or "verb resource/subresource" succeeded.
@@ -158,6 +167,9 @@ func (l *Lab) react(action clienttesting.Action) (bool, runtime.Object, error) {
 			what += "/" + action.GetSubresource()
 		}
 		l.counts[what]++
+		if what == l.lose {
+			l.lose, err = "", io.ErrUnexpectedEOF
+		}
 	}
 	return true, obj, err
 }

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -81,8 +82,7 @@ func (c *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	own := labels.Set{discoveryv1.LabelServiceName: key.Name, discoveryv1.LabelManagedBy: controllerName}
-	existing, err := c.slices.EndpointSlices(key.Namespace).List(own.AsSelectorPreValidated())
+	existing, err := c.slices.EndpointSlices(key.Namespace).List(owned(key).AsSelectorPreValidated())
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -92,6 +92,11 @@ func (c *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 		c.tell(endpoints, plan)
 	}
 	return reconcile.Result{}, c.apply(ctx, key, plan)
+}
+
+// owned are the labels of the slices that this controller makes for a Service.
+func owned(service reconcile.Key) labels.Set {
+	return labels.Set{discoveryv1.LabelServiceName: service.Name, discoveryv1.LabelManagedBy: controllerName}
 }
 
 // tell names what is left out.
@@ -116,6 +121,9 @@ func (c *Controller) apply(ctx context.Context, key reconcile.Key, plan Plan) er
 		if err == nil {
 			c.Wrote(c.sliceInf, key, made)
 		}
+		c.Unsure(err, c.sliceInf, key, func(ctx context.Context) (runtime.Object, error) {
+			return api.List(ctx, metav1.ListOptions{LabelSelector: owned(key).String()})
+		})
 		errs = append(errs, err)
 	}
 	for _, slice := range plan.Update {

@@ -2,7 +2,6 @@ package pods
 
 import (
 	"context"
-	"strconv"
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,30 +43,15 @@ func (w *Writer) Create(ctx context.Context, owner Owner, pod *v1.Pod) (*v1.Pod,
 		if !apierrors.HasStatusCause(err, v1.NamespaceTerminatingCause) && ctx.Err() == nil {
 			w.Recorder.Eventf(owner.Object, v1.EventTypeWarning, "FailedCreate", "Error creating: %v", err)
 		}
-		if !reconcile.Refused(err) {
-			w.Loop.Unsure(w.Informer, owner.key(), func(ctx context.Context) (string, error) { return w.newest(ctx, pod) })
-		}
+		w.Loop.Unsure(err, w.Informer, owner.key(), func(ctx context.Context) (runtime.Object, error) {
+			return w.Client.CoreV1().Pods(pod.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(pod.Labels).String()})
+		})
 		return nil, err
 	}
 	w.Loop.Wrote(w.Informer, owner.key(), created)
 	klog.FromContext(ctx).V(4).Info("Pod created", "owner", klog.KObj(owner.Meta), "pod", klog.KObj(created))
 	w.Recorder.Eventf(owner.Object, v1.EventTypeNormal, "SuccessfulCreate", "Created pod: %v", created.Name)
 	return created, nil
-}
-
-// newest is the highest version among the pods with the labels of one that was perhaps created.
-func (w *Writer) newest(ctx context.Context, pod *v1.Pod) (string, error) {
-	list, err := w.Client.CoreV1().Pods(pod.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(pod.Labels).String()})
-	if err != nil {
-		return "", err
-	}
-	highest := uint64(0)
-	for i := range list.Items {
-		if rv, err := strconv.ParseUint(list.Items[i].ResourceVersion, 10, 64); err == nil {
-			highest = max(highest, rv)
-		}
-	}
-	return strconv.FormatUint(highest, 10), nil
 }
 
 // Delete deletes pod and no other of its name. A pod that is gone already counts as deleted. The events are SuccessfulDelete

@@ -2,12 +2,9 @@ package protection
 
 import (
 	"context"
-	"slices"
-	"sync"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/component-helpers/storage/ephemeral"
@@ -24,7 +21,7 @@ func NewClaims(f informers.SharedInformerFactory, client kubernetes.Interface, o
 	if err != nil {
 		return nil, err
 	}
-	live := &livePods{client: client, noted: map[reconcile.Key]note{}, lists: map[string]podList{}}
+	live := newLivePods(client, holds, func(pod *v1.Pod) bool { return pod.Spec.NodeName != "" && len(claimusers.Claims(pod)) > 0 })
 	g := &guard[*v1.PersistentVolumeClaim]{
 		finalizer: "kubernetes.io/pvc-protection", informer: claims.Informer(),
 		get: func(key reconcile.Key) (*v1.PersistentVolumeClaim, error) {
@@ -78,68 +75,4 @@ func holds(pod *v1.Pod, c *v1.PersistentVolumeClaim) bool {
 // shutDown tells whether the node is done with a pod that waits for its finalizers, which may be the deletion of this very claim.
 func shutDown(pod *v1.Pod) bool {
 	return pod.DeletionTimestamp != nil && ptr.Deref(pod.DeletionGracePeriodSeconds, -1) == 0
-}
-
-// livePods asks the server for the pods of a namespace before a claim is let go: the cache may lag behind a pod that just got its
-// node. A list that was begun after a claim's deletion was known, and has no pod with it, is an answer for good: no pod can begin to
-// use it. So claims that are deleted together share a list.
-type livePods struct {
-	client kubernetes.Interface
-
-	mu    sync.Mutex
-	step  int
-	noted map[reconcile.Key]note
-	lists map[string]podList
-}
-
-// note is when the deletion of a claim became known.
-type note struct {
-	uid  types.UID
-	step int
-}
-
-type podList struct {
-	begun int
-	pods  []v1.Pod // those that have a claim and a node
-}
-
-func (l *livePods) note(c *v1.PersistentVolumeClaim) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if key := reconcile.KeyOf(c); l.noted[key].uid != c.UID {
-		l.step++
-		l.noted[key] = note{c.UID, l.step}
-	}
-}
-
-func (l *livePods) forget(key reconcile.Key) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.noted, key)
-}
-
-func (l *livePods) use(ctx context.Context, c *v1.PersistentVolumeClaim) (bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock() // others wait for this list, which will do for them too
-	list, noted := l.lists[c.Namespace], l.noted[reconcile.KeyOf(c)]
-	if noted.uid == c.UID && list.begun > noted.step && !list.holds(c) {
-		return false, nil
-	}
-	l.step++
-	list = podList{begun: l.step}
-	found, err := l.client.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return false, err
-	}
-	for _, pod := range found.Items {
-		if pod.Spec.NodeName != "" && len(claimusers.Claims(&pod)) > 0 {
-			list.pods = append(list.pods, pod)
-		}
-	}
-	l.lists = map[string]podList{c.Namespace: list} // one is enough: claims of a namespace go together
-	return list.holds(c), nil
-}
-
-func (l podList) holds(c *v1.PersistentVolumeClaim) bool {
-	return slices.ContainsFunc(l.pods, func(pod v1.Pod) bool { return holds(&pod, c) })
 }

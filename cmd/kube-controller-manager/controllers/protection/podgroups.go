@@ -2,6 +2,7 @@ package protection
 
 import (
 	"context"
+	"slices"
 
 	v1 "k8s.io/api/core/v1"
 	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
@@ -28,28 +29,46 @@ func NewPodGroups(f informers.SharedInformerFactory, client kubernetes.Interface
 	}}); err != nil {
 		return nil, err
 	}
+	live := newLivePods(client, uses, func(pod *v1.Pod) bool { return len(groupOf(pod)) > 0 && !claimusers.Ended(pod) })
 	g := &guard[*schedulingv1beta1.PodGroup]{
 		finalizer: "scheduling.k8s.io/podgroup-protection", informer: groups.Informer(),
 		get: func(key reconcile.Key) (*schedulingv1beta1.PodGroup, error) {
-			return groups.Lister().PodGroups(key.Namespace).Get(key.Name)
+			group, err := groups.Lister().PodGroups(key.Namespace).Get(key.Name)
+			if err != nil {
+				live.forget(key)
+			}
+			return group, err
 		},
 		update: func(ctx context.Context, group *schedulingv1beta1.PodGroup) (*schedulingv1beta1.PodGroup, error) {
 			return client.SchedulingV1beta1().PodGroups(group.Namespace).Update(ctx, group, metav1.UpdateOptions{})
 		},
-		inUse: func(_ context.Context, group *schedulingv1beta1.PodGroup) (bool, error) {
+		inUse: func(ctx context.Context, group *schedulingv1beta1.PodGroup) (bool, error) {
 			found, err := pods.GetIndexer().ByIndex(byGroup, reconcile.KeyOf(group).String())
+			if err != nil {
+				return false, err
+			}
 			for _, obj := range found {
 				if pod, ok := obj.(*v1.Pod); ok && !claimusers.Ended(pod) {
 					return true, nil
 				}
 			}
-			return false, err
+			return live.use(ctx, group)
 		},
 	}
 	g.Controller = reconcile.New("podgroup_protection", reconcile.Func(g.reconcile), reconcile.Options{Workers: o.Workers, Clock: o.Clock})
-	g.Watch(g.informer, reconcile.ObjectKey)
+	g.Watch(g.informer, func(obj any) []reconcile.Key {
+		if group, ok := obj.(*schedulingv1beta1.PodGroup); ok && group.DeletionTimestamp != nil {
+			live.note(group)
+		}
+		return reconcile.ObjectKey(obj)
+	})
 	g.Watch(pods, groupOf)
 	return g.Controller, nil
+}
+
+// uses tells whether a pod belongs to the group and has not ended.
+func uses(pod *v1.Pod, group *schedulingv1beta1.PodGroup) bool {
+	return slices.Contains(groupOf(pod), reconcile.KeyOf(group)) && !claimusers.Ended(pod)
 }
 
 // groupOf is the group of a pod, if it has one.

@@ -47,3 +47,33 @@ func TestAPodGroupOutlivesItsPods(t *testing.T) {
 		}
 	})
 }
+
+// A pod that the cache has not seen yet holds its group.
+func TestAPodGroupIsNotLetGoByAColdCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		l.Seed(&schedulingv1beta1.PodGroup{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "g"}})
+		loop, err := NewPodGroups(l.Informers, l.Client, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Run(t, loop)
+		l.Freeze("pods")
+		l.Seed(&v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p"}, Spec: v1.PodSpec{SchedulingGroup: &v1.PodSchedulingGroup{PodGroupName: ptr.To("g")}}})
+		api := l.Client.SchedulingV1beta1().PodGroups("ns")
+		if err := api.Delete(t.Context(), "g", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := api.Get(t.Context(), "g", metav1.GetOptions{}); err != nil {
+			t.Fatalf("gone before its pod has ended: %v", err)
+		}
+		l.Thaw()
+		synctest.Wait()
+		l.SetPod(t, l.Pods()["p"], lab.Ended(0))
+		synctest.Wait()
+		if _, err := api.Get(t.Context(), "g", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("still there when its pod has ended: %v", err)
+		}
+	})
+}

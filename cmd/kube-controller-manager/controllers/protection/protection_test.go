@@ -14,7 +14,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
-	"pilotis.dev/pkg/reconcile"
 )
 
 // story runs the three controllers over what prepare puts there.
@@ -121,7 +120,7 @@ func TestAPodThatTheCacheLacksHoldsItsClaim(t *testing.T) {
 
 func TestClaimsThatGoTogetherShareOneLookAtThePods(t *testing.T) {
 	l := lab.New(t)
-	live := &livePods{client: l.Client, noted: map[reconcile.Key]note{}, lists: map[string]podList{}}
+	live := newLivePods(l.Client, holds, func(*v1.Pod) bool { return true })
 	var claims []*v1.PersistentVolumeClaim
 	for i := range 50 {
 		claims = append(claims, createClaim(t, l, fmt.Sprint("c", i)))

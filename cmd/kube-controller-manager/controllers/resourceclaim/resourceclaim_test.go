@@ -156,6 +156,25 @@ func TestAClaimIsMadeOnce(t *testing.T) {
 	})
 }
 
+// A create without an answer is not done again by a cache that has not seen it.
+func TestAClaimIsMadeOnceThoughTheAnswerIsLost(t *testing.T) {
+	story(t, func(s *stage) {
+		s.template("t")
+		s.Freeze("resourceclaims")
+		s.Lose("create resourceclaims")
+		pod := s.pod("", ofTemplate("a", "t"))
+		time.Sleep(time.Hour)
+		if n := s.Count("create resourceclaims"); n != 1 {
+			t.Errorf("%d claims made for one entry", n)
+		}
+		s.Thaw()
+		time.Sleep(time.Minute)
+		if names := s.Pods()[pod.Name].Status.ResourceClaimStatuses; s.Count("create resourceclaims") != 1 || len(names) != 1 {
+			t.Errorf("after the thaw, %d claims made, and status %v", s.Count("create resourceclaims"), names)
+		}
+	})
+}
+
 func TestAClaimIsTakenBack(t *testing.T) {
 	story(t, func(s *stage) {
 		shared := s.byHand("shared")

@@ -10,6 +10,7 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"pilotis.dev/pkg/reconcile"
@@ -46,6 +47,9 @@ func (c *Controller) applyPod(ctx context.Context, key reconcile.Key, pod *v1.Po
 		if claim.Name == "" {
 			made, err := c.client.ResourceV1().ResourceClaims(pod.Namespace).Create(ctx, claim, metav1.CreateOptions{})
 			if err != nil {
+				c.podLoop.Unsure(err, c.claimInf, key, func(ctx context.Context) (runtime.Object, error) {
+					return c.client.ResourceV1().ResourceClaims(pod.Namespace).List(ctx, metav1.ListOptions{})
+				})
 				c.recorder.Eventf(pod, v1.EventTypeWarning, "FailedResourceClaimCreation", "PodResourceClaim %s: %v", want.Entry, err)
 				return fmt.Errorf("claim for %s: %w", want.Entry, err)
 			}

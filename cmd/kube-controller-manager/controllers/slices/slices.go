@@ -8,7 +8,9 @@ import (
 	v1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
@@ -30,7 +32,8 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 	topology := topologycache.NewTopologyCache()
 	r := endpointslice.NewReconciler(client, nodes.Lister(), maxEndpoints, tracker, topology, recorder, controllerName)
 	triggers := sliceutil.NewTriggerTimeTracker()
-	c := reconcile.New("endpoint_slice", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
+	var c *reconcile.Controller
+	c = reconcile.New("endpoint_slice", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		logger := klog.FromContext(ctx)
 		svc, err := services.Lister().Services(key.Namespace).Get(key.Name)
 		if apierrors.IsNotFound(err) {
@@ -46,7 +49,8 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		if err != nil {
 			return reconcile.Result{}, err
 		}
-		have, err := slices.Lister().EndpointSlices(svc.Namespace).List(labels.Set{discoveryv1.LabelServiceName: svc.Name, discoveryv1.LabelManagedBy: controllerName}.AsSelectorPreValidated())
+		owned := labels.Set{discoveryv1.LabelServiceName: svc.Name, discoveryv1.LabelManagedBy: controllerName}
+		have, err := slices.Lister().EndpointSlices(svc.Namespace).List(owned.AsSelectorPreValidated())
 		if err != nil {
 			return reconcile.Result{}, err
 		}
@@ -60,7 +64,12 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 			return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil // its own write has not come back yet
 		}
 		trigger := triggers.ComputeEndpointLastChangeTriggerTime(svc.Namespace, svc, selected)
-		return reconcile.Result{}, r.Reconcile(logger, svc, selected, live, trigger)
+		err = r.Reconcile(logger, svc, selected, live, trigger)
+		// The tracker knows the writes that were answered, and the library's errors do not say which one was not.
+		c.Unsure(err, slices.Informer(), key, func(ctx context.Context) (runtime.Object, error) {
+			return client.DiscoveryV1().EndpointSlices(svc.Namespace).List(ctx, metav1.ListOptions{LabelSelector: owned.String()})
+		})
+		return reconcile.Result{}, err
 	}), reconcile.Options{Workers: workers})
 	c.Watch(services.Informer(), func(obj any) []reconcile.Key {
 		if s, ok := obj.(*v1.Service); ok {

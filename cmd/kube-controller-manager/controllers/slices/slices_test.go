@@ -129,3 +129,26 @@ func TestChangesOfPodsAreBatched(t *testing.T) {
 		}
 	})
 }
+
+// A create without an answer is not done again by a cache that has not seen it.
+func TestASliceIsMadeOnceThoughTheAnswerIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		l.Seed(&v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}, backend("p", "10.1.0.1", v1.ConditionTrue), &v1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: "web"},
+			Spec:       v1.ServiceSpec{Selector: map[string]string{"app": "web"}, IPFamilies: []v1.IPFamily{v1.IPv4Protocol}, ClusterIP: "10.0.0.9", Ports: []v1.ServicePort{{Port: 80}}},
+		})
+		l.Freeze("endpointslices")
+		l.Lose("create endpointslices")
+		l.Run(t, New(l.Informers, l.Client, l.Events, 100, 0, 1))
+		time.Sleep(time.Hour)
+		if n := l.Count("create endpointslices"); n != 1 {
+			t.Errorf("%d slices made under a frozen cache", n)
+		}
+		l.Thaw()
+		time.Sleep(time.Hour)
+		if n := l.Count("create endpointslices"); n != 1 {
+			t.Errorf("%d slices made after the thaw", n)
+		}
+	})
+}

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/utils/ptr"
 
 	"pilotis.dev/test/chaos/memapi"
@@ -244,6 +245,7 @@ func orderly(c *Case, e memapi.Event) {
 
 func statefulSets() World {
 	return World{
+		With: []string{"garbage-collector-controller"}, // a pod may be made for a set that has just gone
 		Begin: func(c *Case) {
 			c.makeNodes(3)
 			c.Make(statefulSet("db", 3))
@@ -383,6 +385,9 @@ func (s ends) note(e memapi.Event) {
 		return
 	}
 	pod := typed[v1.Pod](e.Object)
+	if e.Type == watch.Deleted && pod.Status.Phase != v1.PodSucceeded {
+		pod.Status.Phase = v1.PodFailed // deleted before it ran, or by force
+	}
 	// A pod that succeeds without the finalizer was let go before: its Job was suspended, or had too many.
 	if owner := controllerUID(pod); owner != "" && (pod.Status.Phase == v1.PodFailed || finished(pod) && slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer)) {
 		if s[owner] == nil {
@@ -605,23 +610,22 @@ func finishJobs(c *Case) {
 }
 
 func ttlAfterFinished() World {
-	make := func(name string) func(c *Case) {
-		return func(c *Case) {
-			j := job(name, 1, 1, batchv1.NonIndexedCompletion)
-			j.Spec.TTLSecondsAfterFinished = ptr.To[int32](20)
-			c.Make(j)
-		}
+	expiring := func(name string) *batchv1.Job {
+		j := job(name, 1, 1, batchv1.NonIndexedCompletion)
+		j.Spec.TTLSecondsAfterFinished = ptr.To[int32](20)
+		return j
 	}
 	return World{
 		With: []string{"garbage-collector-controller"},
 		Begin: func(c *Case) {
-			make("a")(c)
-			make("b")(c)
-			c.Make(job("forever", 1, 1, batchv1.NonIndexedCompletion))
+			c.Make(expiring("a"), expiring("b"), job("forever", 1, 1, batchv1.NonIndexedCompletion))
 		},
-		Steps: []func(c *Case){finishJobs, make("c"), func(c *Case) {
+		Steps: []func(c *Case){finishJobs, func(c *Case) { c.Make(expiring("c")) }, func(c *Case) {
 			edit[batchv1.Job](c, "user", ns, "b", func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished = ptr.To[int32](400) })
-		}, finishJobs, func(c *Case) { remove[batchv1.Job](c, ns, "a", ""); make("a")(c) }, finishJobs},
+		}, finishJobs, func(c *Case) {
+			remove[batchv1.Job](c, ns, "a", "")
+			_, _ = c.Server.Create("user", toObject(expiring("a"))) // the old one may still wait for its dependents
+		}, finishJobs},
 		Check: func(c *Case, e memapi.Event) {
 			if e.Kind.Kind != "Job" || e.Object.GetDeletionTimestamp() == nil || e.Actor != "ttl-after-finished-controller" {
 				return

@@ -73,6 +73,7 @@ func Lead(ctx context.Context, c *Config, client *rest.Config, rows []Row) error
 	if err != nil {
 		return err
 	}
+	defer env.stop()
 	type running struct {
 		name string
 		Runner
@@ -113,7 +114,6 @@ func Lead(ctx context.Context, c *Config, client *rest.Config, rows []Row) error
 	case <-time.After(stopTimeout):
 		return errors.New("controllers did not stop in time")
 	}
-	env.stop()
 	return nil
 }
 

@@ -73,9 +73,9 @@ func (s *Server) Parse(req *http.Request) (*Request, error) {
 	if parts[0] == "namespaces" && len(parts) > 2 && parts[2] != "finalize" && parts[2] != "status" {
 		r.Namespace, parts = parts[1], parts[2:]
 	}
-	known := false
-	if r.Kind, known = s.Kind(gv.Group, parts[0]); !known {
-		r.Kind.GroupVersionResource = gv.WithResource(parts[0])
+	r.Kind.GroupVersionResource = gv.WithResource(parts[0]) // which is not known, or not in this version
+	if k, known := s.Kind(gv.Group, parts[0]); known && k.Version == gv.Version {
+		r.Kind = k
 	}
 	if len(parts) > 1 {
 		r.Name = parts[1]

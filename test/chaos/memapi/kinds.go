@@ -67,7 +67,7 @@ resource.k8s.io/v1 resourceclaims ResourceClaim ns status
 resource.k8s.io/v1 resourceclaimtemplates ResourceClaimTemplate ns
 resource.k8s.io/v1 resourceslices ResourceSlice
 resource.k8s.io/v1 deviceclasses DeviceClass
-resource.k8s.io/v1beta2 devicetaintrules DeviceTaintRule status
+resource.k8s.io/v1 devicetaintrules DeviceTaintRule status
 networking.k8s.io/v1 servicecidrs ServiceCIDR status
 networking.k8s.io/v1 ipaddresses IPAddress
 admissionregistration.k8s.io/v1 validatingadmissionpolicies ValidatingAdmissionPolicy status

@@ -16,8 +16,12 @@ import (
 // Patience bounds every wait.
 const Patience = 60 * time.Second
 
-// Program is the path of a built program: in bin/ of PILOTIS_ROOT, or of the repository that a test's folder is in.
+// Program is the path of a built program: in bin/ of PILOTIS_ROOT, or of the repository that a test's folder is in. A path is that of a
+// program of a test's own.
 func Program(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
 	root := os.Getenv("PILOTIS_ROOT")
 	if root == "" {
 		root, _ = filepath.Abs("../../..") // go test runs in the package's folder
@@ -36,7 +40,7 @@ type Daemon struct {
 
 // Start runs a program; what it prints goes to the file <name>.log in dir.
 func Start(dir, name string, args ...string) (*Daemon, error) {
-	return start(dir, name, exec.Command(Program(name), args...))
+	return start(dir, filepath.Base(name), exec.Command(Program(name), args...))
 }
 
 // StartOn is Start on a machine that is called hostname, as far as the program sees: in a UTS namespace, which root makes.

@@ -18,18 +18,42 @@ import (
 	"pilotis.dev/test/e2e/daemons"
 )
 
-var cycles = flag.Int("cycles", 12, "how often the leader is stopped and goes on")
+var (
+	cycles    = flag.Int("cycles", 12, "how often the leader is stopped and goes on")
+	unguarded = flag.Bool("unguarded", false, "also build a controller manager whose writes nothing guards, and show that it is caught")
+)
+
+// shortLease lasts for 4 s.
+var shortLease = []string{"--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms"}
 
 // TestADeposedLeaderWritesNothing stops the busy leader again and again for about as long as its lease lasts, and lets it go on.
 func TestADeposedLeaderWritesNothing(t *testing.T) {
+	p := newPlane(t, shortLease...)
+	p.keepBusy()
+	lost := p.stopAndGo(*cycles)
+	late, byUser := deposed(p.events())
+	for _, e := range late {
+		t.Errorf("%s has done: %s %s/%s of %s/%s, received %s, done %s", e.User.Username, e.Verb, e.ObjectRef.Resource, e.ObjectRef.Subresource,
+			e.ObjectRef.Namespace, e.ObjectRef.Name, e.RequestReceivedTimestamp.Format(time.RFC3339Nano), e.StageTimestamp.Format(time.RFC3339Nano))
+	}
+	writes := 0
+	for _, n := range byUser {
+		writes += n
+	}
+	t.Logf("%d cycles, the lead was lost in %d, %d writes by %d leaders, of a deposed one: %d", *cycles, lost, writes, len(byUser), len(late))
+	if lost < *cycles/4 || len(byUser) < *cycles/4 || writes < 50**cycles {
+		t.Errorf("too little has happened to prove anything")
+	}
+}
+
+// stopAndGo stops the leader count times, for 2.5 to 6 s, and counts how often it lost the lead by that.
+func (p *plane) stopAndGo(count int) (lost int) {
+	p.Helper()
 	const seed = 1
 	random := rand.New(rand.NewPCG(seed, seed))
-	p := newPlane(t, "--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms")
 	running := map[string]*daemons.Daemon{}
 	started := 0
-	p.keepBusy()
-	lost := 0
-	for done := 0; done < *cycles; {
+	for done := 0; done < count; {
 		for user, d := range running {
 			if over(d) {
 				delete(running, user)
@@ -49,7 +73,7 @@ func TestADeposedLeaderWritesNothing(t *testing.T) {
 		done++
 		time.Sleep(2500*time.Millisecond + time.Duration(random.IntN(3500))*time.Millisecond)
 		if err := d.Signal(syscall.SIGCONT); err != nil {
-			t.Fatal(err)
+			p.Fatal(err)
 		}
 		if l := p.leader(); l == nil || *l.Spec.HolderIdentity == identity {
 			continue // it was away for less than its lease, or is about to renew it
@@ -58,22 +82,10 @@ func TestADeposedLeaderWritesNothing(t *testing.T) {
 		select {
 		case <-d.Ended():
 		case <-time.After(10 * time.Second):
-			t.Fatalf("%s goes on without the lease:\n%s", user, d.LastLines(10))
+			p.Fatalf("%s goes on without the lease:\n%s", user, d.LastLines(10))
 		}
 	}
-	late, byUser := deposed(p.events())
-	for _, e := range late {
-		t.Errorf("%s has done: %s %s/%s of %s/%s, received %s, done %s", e.User.Username, e.Verb, e.ObjectRef.Resource, e.ObjectRef.Subresource,
-			e.ObjectRef.Namespace, e.ObjectRef.Name, e.RequestReceivedTimestamp.Format(time.RFC3339Nano), e.StageTimestamp.Format(time.RFC3339Nano))
-	}
-	writes := 0
-	for _, n := range byUser {
-		writes += n
-	}
-	t.Logf("%d cycles, the lead was lost in %d, %d writes by %d leaders, of a deposed one: %d", *cycles, lost, writes, len(byUser), len(late))
-	if lost < *cycles/4 || len(byUser) < *cycles/4 || writes < 50**cycles {
-		t.Errorf("too little has happened to prove anything")
-	}
+	return lost
 }
 
 func over(d *daemons.Daemon) bool {

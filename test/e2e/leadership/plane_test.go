@@ -27,6 +27,8 @@ type plane struct {
 	client kubernetes.Interface
 	flags  []string // of each controller manager, besides the usual ones
 	plane  daemons.Plane
+	// manager is the program of the candidates.
+	manager string
 }
 
 // auditPolicy records who writes, and who leads.
@@ -47,7 +49,7 @@ rules:
 
 func newPlane(t *testing.T, flags ...string) *plane {
 	t.Helper()
-	p := &plane{T: t, dir: t.TempDir(), flags: flags}
+	p := &plane{T: t, dir: t.TempDir(), flags: flags, manager: "kube-controller-manager"}
 	p.audit = filepath.Join(p.dir, "audit.log")
 	var err error
 	if p.plane, err = daemons.NewPlane(p.dir); err != nil {
@@ -91,7 +93,7 @@ func (p *plane) candidate(name string) *daemons.Daemon {
 			p.Fatal(err)
 		}
 	}
-	d, err := daemons.Start(logs, "kube-controller-manager", append([]string{
+	d, err := daemons.Start(logs, p.manager, append([]string{
 		"--kubeconfig=" + kubeconfig, "--bind-address=127.0.0.1", "--secure-port=0", "--root-ca-file=" + p.plane.At("ca.crt"),
 		"--service-account-private-key-file=" + p.plane.At("sa.key"),
 	}, p.flags...)...)

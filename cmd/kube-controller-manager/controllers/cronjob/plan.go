@@ -172,6 +172,7 @@ func (p *planner) start() {
 			return
 		}
 	}
+	p.recall()
 	if ptr.Deref(cj.Spec.Suspend, false) {
 		return
 	}
@@ -209,13 +210,6 @@ func (p *planner) start() {
 	if p.status.LastScheduleTime != nil && p.status.LastScheduleTime.Time.Equal(at) {
 		return
 	}
-	name := jobName(cj, at)
-	for _, j := range p.Jobs {
-		if j.Name == name { // started, with the status write lost
-			p.status.LastScheduleTime = ptr.To(metav1.NewTime(at))
-			return
-		}
-	}
 	switch {
 	case len(p.status.Active) == 0:
 	case cj.Spec.ConcurrencyPolicy == batchv1.ForbidConcurrent:
@@ -231,6 +225,16 @@ func (p *planner) start() {
 	}
 	p.plan.Create = newJob(cj, at)
 	p.status.LastScheduleTime = ptr.To(metav1.NewTime(at))
+}
+
+// recall takes the time over of a Job that was started while the write of the status was lost.
+func (p *planner) recall() {
+	for _, j := range p.Jobs {
+		at, err := time.Parse(time.RFC3339, j.Annotations[batchv1.CronJobScheduledTimestampAnnotation])
+		if err == nil && (p.status.LastScheduleTime == nil || at.After(p.status.LastScheduleTime.Time)) {
+			p.status.LastScheduleTime = ptr.To(metav1.NewTime(at))
+		}
+	}
 }
 
 // jobName is made of the scheduled minute, so that a time can be started only once.

@@ -42,6 +42,21 @@ func jobOf(cj *batchv1.CronJob, name string, outcome batchv1.JobConditionType, s
 	return j
 }
 
+// stamped says that a Job was started for 00:10.
+func stamped(j *batchv1.Job) *batchv1.Job {
+	j.Annotations = map[string]string{batchv1.CronJobScheduledTimestampAnnotation: "2026-01-01T09:10:00+09:00"}
+	return j
+}
+
+// A Job that was started while the status was not written is not forgotten by who suspends the CronJob then.
+func TestAStartIsRemembered(t *testing.T) {
+	cj := cronJob("*/5 * * * *", func(s *batchv1.CronJobSpec) { s.Suspend = ptr.To(true) })
+	plan := Decide(Input{CronJob: cj, Jobs: []*batchv1.Job{stamped(jobOf(cj, "c-29453770", "", "2026-01-01T00:10:02Z"))}, Now: at("2026-01-01T00:10:02Z")})
+	if last := plan.Status.LastScheduleTime; last == nil || !last.Time.Equal(at("2026-01-01T00:10:00Z")) {
+		t.Errorf("status.lastScheduleTime: %v", last)
+	}
+}
+
 func TestDue(t *testing.T) {
 	for _, c := range []struct {
 		schedule, zone, from, now, want string
@@ -101,7 +116,7 @@ func TestDecide(t *testing.T) {
 		{"bad schedule", cronJob("whenever", nil), nil, "event UnparseableSchedule: unparseable schedule: \"whenever\" : expected exactly 5 fields, found 1: [whenever]\n"},
 		{"unknown zone", cronJob("*/5 * * * *", func(s *batchv1.CronJobSpec) { s.TimeZone = ptr.To("Mars/Base") }), nil, "event UnknownTimeZone: invalid timeZone: \"Mars/Base\": unknown time zone Mars/Base\n"},
 		{"started, with the status lost", cronJob("*/5 * * * *", nil), func(cj *batchv1.CronJob) []*batchv1.Job {
-			return []*batchv1.Job{jobOf(cj, "c-29453770", "", now)}
+			return []*batchv1.Job{stamped(jobOf(cj, "c-29453770", "", now))}
 		}, ""},
 		{"history", cronJob("0 0 1 1 *", nil), func(cj *batchv1.CronJob) []*batchv1.Job {
 			var list []*batchv1.Job

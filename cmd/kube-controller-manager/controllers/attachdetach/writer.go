@@ -20,15 +20,21 @@ import (
 )
 
 // apply carries a plan out. A volume that is to be detached disappears from the node's status first: from then on no kubelet may take
-// it as attached.
+// it as attached. Whether it is in use is believed only of a node that shows so much: the cache may lag behind a kubelet that has just
+// begun to use it.
 func (c *Controller) apply(ctx context.Context, s Situation, plan Plan) error {
 	key := reconcile.Key{Name: s.Name}
 	var errs []error
 	for _, a := range plan.Attach {
 		errs = append(errs, c.attach(ctx, key, a))
 	}
-	if err := c.report(ctx, s.Node, plan.Attached); err != nil {
+	told, err := c.report(ctx, s.Node, plan.Attached)
+	if err != nil {
 		return errors.Join(append(errs, fmt.Errorf("volumes attached to node %s: %w", s.Name, err))...)
+	}
+	if told && len(plan.Detach) > 0 {
+		c.Enqueue(key) // held until the cache has what was written
+		return errors.Join(errs...)
 	}
 	for _, a := range plan.Detach {
 		err := c.client.StorageV1().VolumeAttachments().Delete(ctx, a.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(a.UID))})
@@ -81,10 +87,10 @@ const csiPrefix = "kubernetes.io/csi/"
 
 func ours(name v1.UniqueVolumeName) bool { return strings.HasPrefix(string(name), csiPrefix) }
 
-// report writes the node's status where it differs.
-func (c *Controller) report(ctx context.Context, node *v1.Node, attached []v1.AttachedVolume) error {
+// report writes the node's status where it differs, and tells whether it did.
+func (c *Controller) report(ctx context.Context, node *v1.Node, attached []v1.AttachedVolume) (told bool, err error) {
 	if node == nil || node.Annotations[managed] != "true" {
-		return nil
+		return false, nil
 	}
 	byName := func(a, b v1.AttachedVolume) int { return cmp.Compare(a.Name, b.Name) }
 	slices.SortFunc(attached, byName)
@@ -92,17 +98,17 @@ func (c *Controller) report(ctx context.Context, node *v1.Node, attached []v1.At
 	have := slices.DeleteFunc(slices.Clone(node.Status.VolumesAttached), func(v v1.AttachedVolume) bool { return !ours(v.Name) })
 	slices.SortFunc(have, byName)
 	if slices.Equal(have, attached) {
-		return nil
+		return false, nil
 	}
 	list := slices.DeleteFunc(slices.Clone(node.Status.VolumesAttached), func(v v1.AttachedVolume) bool { return ours(v.Name) })
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": node.UID}, "status": map[string]any{"volumesAttached": append(list, attached...)}})
 	if err != nil {
-		return err
+		return false, err
 	}
 	written, err := c.client.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 	if err != nil {
-		return reconcile.IgnoreNotFound(err)
+		return false, reconcile.IgnoreNotFound(err)
 	}
 	c.Wrote(c.nodeInf, reconcile.KeyOf(node), written)
-	return nil
+	return true, nil
 }

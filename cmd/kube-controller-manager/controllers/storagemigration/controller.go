@@ -122,8 +122,11 @@ func (c *controller) migrate(ctx context.Context, resource schema.GroupVersionRe
 		_, err = reconcile.Parallel(ctx, len(objects), func(ctx context.Context, i int) error {
 			o := objects[i]
 			_, err := c.Objects.Resource(resource).Namespace(o.Namespace).Patch(ctx, o.Name, types.MergePatchType, rewrite(o), metav1.PatchOptions{})
-			if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+			if err == nil || apierrors.IsNotFound(err) {
 				return nil // rewritten, or gone
+			}
+			if apierrors.IsConflict(err) {
+				return c.rewritten(ctx, resource, o, err)
 			}
 			return fmt.Errorf("rewriting %s %s: %w", resource.GroupResource(), reconcile.KeyOf(&o), err)
 		})
@@ -131,6 +134,21 @@ func (c *controller) migrate(ctx context.Context, resource schema.GroupVersionRe
 			return err
 		}
 	}
+}
+
+// rewritten tells by a nil error that an object was written by another since it was listed; else it is the conflict, whose cause is
+// not known.
+func (c *controller) rewritten(ctx context.Context, resource schema.GroupVersionResource, listed metav1.PartialObjectMetadata, conflict error) error {
+	now, err := c.Objects.Resource(resource).Namespace(listed.Namespace).Get(ctx, listed.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return err
+	case now.UID == listed.UID && now.ResourceVersion == listed.ResourceVersion:
+		return conflict
+	}
+	return nil
 }
 
 // lasting tells whether an error will be the same the next time.

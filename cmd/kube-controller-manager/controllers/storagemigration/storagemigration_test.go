@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	migrationv1 "k8s.io/api/storagemigration/v1"
@@ -74,18 +75,28 @@ func TestEveryObjectIsRewrittenOnce(t *testing.T) {
 	})
 }
 
-func TestWhatChangesMeanwhileIsRewritten(t *testing.T) {
+// A conflict is an answer only when somebody else has written the object.
+func TestAConflictWithoutAChangeIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lab.New(t)
 		l.Seed(configMaps("a", "b")...)
+		conflicts := 3
 		l.Fail = func(verb, resource, _ string, obj runtime.Object) error {
-			if verb == "patch" && resource == "configmaps" {
+			if verb == "patch" && resource == "configmaps" && conflicts > 0 {
+				conflicts--
 				return apierrors.NewConflict(v1.Resource("configmaps"), "a", errors.New("it has been changed"))
 			}
 			return nil
 		}
-		if _, m := run(t, l, "configmaps"); len(holds(m)) != 1 || !strings.HasPrefix(holds(m)[0], "Succeeded") {
-			t.Errorf("conditions %q", holds(m))
+		run(t, l, "configmaps")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		m, err := l.Client.StoragemigrationV1().StorageVersionMigrations().Get(t.Context(), "m", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(holds(m)) != 1 || !strings.HasPrefix(holds(m)[0], "Succeeded") || l.Count("patch configmaps") < 2 {
+			t.Errorf("%d objects were rewritten, conditions %q", l.Count("patch configmaps"), holds(m))
 		}
 	})
 }

@@ -19,7 +19,7 @@ export GOFLAGS     := -trimpath -buildvcs=false
 RUN_CLUSTER := bin/cluster --name=$(CLUSTER)
 BUILD       := cd build && GOWORK=off go run ./cmd/build
 MODULES     := $(shell sed -n 's/^\t\.\///p' go.work)
-TEST_MODULES := $(filter-out test/%,$(MODULES))
+TEST_MODULES := $(filter-out test/e2e test/perf,$(MODULES))
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e conformance test-vm fuzz chaos bench clean
@@ -91,7 +91,7 @@ fuzz: ## run every fuzz target, the time shared out among them: FUZZTIME=30m
 	@build/deps.sh
 	@FUZZTIME="$(FUZZTIME)" build/fuzz.sh $(TEST_MODULES)
 
-chaos: ## controllers under faults, not yet part of make test: RUNS=30 SEED=1
+chaos: ## controllers under faults, for longer than make test: RUNS=30 SEED=1
 	@build/deps.sh
 	@cd test/chaos && GOWORK=off go test -count=1 -timeout=12h . -seed=$(SEED) -runs=$(RUNS)
 

@@ -4,20 +4,11 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 export CLUSTER=${CLUSTER:-e2e-$$}
 (cd build && GOWORK=off go run ./cmd/build binaries helm sample-apiserver && GOWORK=off go run ./cmd/build images sample-apiserver) || exit 1
-export PILOTIS_ROOT=$PWD GOWORK=off
-read -ra alone <<<"${E2E_PACKAGES:-}"
-beside=()
-if [ ${#alone[@]} -eq 0 ]; then
-	beside=(./leadership ./protection) # they need no cluster, and mostly wait
-	mapfile -t alone < <(cd test/e2e && go list ./... | grep -vE '/(leadership|protection)$')
-fi
 before=$(build/machine-state.sh | sort)
 bin/cluster up --name="$CLUSTER" --nodes="${NODES:-2}" || exit 1
-KUBECONFIG=$(bin/cluster kubeconfig --name="$CLUSTER") && export KUBECONFIG
-e2e() { (cd test/e2e && go test -count=1 -parallel=8 -timeout=30m ${E2E_FLAGS:-} "$@" -args ${E2E_ARGS:-}); }
-result=0
-[ ${#beside[@]} -eq 0 ] || e2e -p=2 "${beside[@]}" || result=1
-e2e -p=1 "${alone[@]}" || result=1
+(cd test/e2e && PILOTIS_ROOT=$PWD/../.. KUBECONFIG=$(../../bin/cluster kubeconfig --name="$CLUSTER") GOWORK=off \
+	go test -count=1 -p=1 -parallel=8 -timeout=30m ${E2E_FLAGS:-} ${E2E_PACKAGES:-./...} -args ${E2E_ARGS:-})
+result=$?
 if [ $result -ne 0 ] && [ -n "${KEEP:-}" ]; then
 	echo "The cluster is kept: make down CLUSTER=$CLUSTER removes it." >&2
 	exit $result

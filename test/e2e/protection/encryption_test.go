@@ -99,7 +99,17 @@ func TestEncryptionAtRest(t *testing.T) {
 		s.put(t, name)
 		s.written(t, name, "two")
 	}
-	// A broken file changes nothing, and is told.
+	// The first server has no key: what is encrypted cannot be read, and nothing else takes its place.
+	if got := get(t, plain.admin, "/api/v1/namespaces/default/secrets/old"); got.code != 500 || strings.Contains(got.body, confidential) {
+		t.Errorf("a Secret whose key is gone is read: %v", got)
+	}
+}
+
+// A broken file changes nothing, and is told.
+func TestBrokenEncryptionConfiguration(t *testing.T) {
+	t.Parallel()
+	path := temporary(t, "encryption.yaml", encryption("one"))
+	s := serve(t, "--encryption-provider-config="+path, "--encryption-provider-config-automatic-reload=true")
 	file(t, path, "kind: Nonsense")
 	daemons.Within(t, 3*time.Minute, "the failed reload to be counted", func() (string, bool) {
 		for line := range strings.Lines(get(t, s.admin, "/metrics").body) {
@@ -110,11 +120,7 @@ func TestEncryptionAtRest(t *testing.T) {
 		return "no such metric", false
 	})
 	s.put(t, "later")
-	s.written(t, "later", "two")
-	// The first server has no key: what is encrypted cannot be read, and nothing else takes its place.
-	if got := get(t, plain.admin, "/api/v1/namespaces/default/secrets/old"); got.code != 500 || strings.Contains(got.body, confidential) {
-		t.Errorf("a Secret whose key is gone is read: %v", got)
-	}
+	s.written(t, "later", "one")
 }
 
 // keyService is a KMS plugin that encrypts by a pad of the key's name.

@@ -61,7 +61,7 @@ func NewCleaner(tokens cache.SharedIndexInformer, client kubernetes.Interface) *
 		if left := time.Until(end); left > 0 {
 			return reconcile.Result{RequeueAfter: left}, nil
 		}
-		return reconcile.Result{}, reconcile.IgnoreNotFound(client.CoreV1().Secrets(key.Namespace).Delete(ctx, key.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &s.UID, ResourceVersion: &s.ResourceVersion}}))
+		return reconcile.Result{}, reconcile.IgnoreNotFound(client.CoreV1().Secrets(key.Namespace).Delete(ctx, key.Name, *metav1.NewRVDeletionPrecondition(s.ResourceVersion)))
 	}), reconcile.Options{})
 	c.Watch(tokens, isToken)
 	return c

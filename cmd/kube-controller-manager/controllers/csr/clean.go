@@ -30,7 +30,7 @@ func NewCleaner(requests certificatesinformers.CertificateSigningRequestInformer
 		if left := time.Until(expiry(r)); left > 0 {
 			return reconcile.Result{RequeueAfter: left}, nil
 		}
-		err = client.CertificatesV1().CertificateSigningRequests().Delete(ctx, r.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &r.UID, ResourceVersion: &r.ResourceVersion}})
+		err = client.CertificatesV1().CertificateSigningRequests().Delete(ctx, r.Name, *metav1.NewRVDeletionPrecondition(r.ResourceVersion))
 		return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 	}), reconcile.Options{})
 	c.Watch(requests.Informer(), keyOf)

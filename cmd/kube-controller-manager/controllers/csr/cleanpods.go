@@ -26,7 +26,7 @@ func NewPodRequestCleaner(requests certificatesinformers.PodCertificateRequestIn
 		if left := keepPodRequest - clock.Since(r.CreationTimestamp.Time); left > 0 {
 			return reconcile.Result{RequeueAfter: left}, nil
 		}
-		err = client.CertificatesV1().PodCertificateRequests(r.Namespace).Delete(ctx, r.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &r.UID, ResourceVersion: &r.ResourceVersion}})
+		err = client.CertificatesV1().PodCertificateRequests(r.Namespace).Delete(ctx, r.Name, *metav1.NewRVDeletionPrecondition(r.ResourceVersion))
 		return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 	}), reconcile.Options{Clock: clock})
 	c.Watch(requests.Informer(), reconcile.ObjectKey)

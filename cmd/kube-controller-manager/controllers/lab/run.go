@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -42,4 +43,23 @@ func (l *Lab) Seed(objects ...runtime.Object) {
 		}
 		l.store(gvr, obj, watch.Added)
 	}
+}
+
+// MadeOnce starts a controller that makes one object of the resource, loses the answer to that while its cache is frozen, and shows
+// that the object is not made again, neither then nor after the thaw.
+func (l *Lab) MadeOnce(t testing.TB, resource string, start func()) {
+	t.Helper()
+	l.Freeze(resource)
+	l.Lose("create " + resource)
+	start()
+	for _, when := range []string{"under a frozen cache", "after the thaw"} {
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := l.Count("create " + resource); n != 1 {
+			t.Errorf("%s: %d %s made", when, n, resource)
+		}
+		l.Thaw()
+	}
+	time.Sleep(time.Minute)
+	synctest.Wait()
 }

@@ -176,18 +176,7 @@ func TestASliceIsMadeOnceThoughTheAnswerIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lab.New(t)
 		l.Seed(&v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "db"}}, byHand(v1.EndpointSubset{Addresses: addresses("10.0.0.1"), Ports: http(80)}))
-		l.Freeze("endpointslices")
-		l.Lose("create endpointslices")
-		l.Run(t, New(l.Informers, l.Client, l.Events, Options{Workers: 2, Limit: 2}))
-		time.Sleep(time.Hour)
-		if n := l.Count("create endpointslices"); n != 1 {
-			t.Errorf("%d slices made under a frozen cache", n)
-		}
-		l.Thaw()
-		time.Sleep(time.Hour)
-		if n := l.Count("create endpointslices"); n != 1 {
-			t.Errorf("%d slices made after the thaw", n)
-		}
+		l.MadeOnce(t, "endpointslices", func() { l.Run(t, New(l.Informers, l.Client, l.Events, Options{Workers: 2, Limit: 2})) })
 	})
 }
 

@@ -29,7 +29,7 @@ func NewPodGroups(f informers.SharedInformerFactory, client kubernetes.Interface
 	}}); err != nil {
 		return nil, err
 	}
-	live := newLivePods(client, uses, func(pod *v1.Pod) bool { return len(groupOf(pod)) > 0 && !claimusers.Ended(pod) })
+	live := newLivePods(client, uses, func(pod *v1.Pod) bool { return len(groupOf(pod)) > 0 })
 	g := &guard[*schedulingv1beta1.PodGroup]{
 		finalizer: "scheduling.k8s.io/podgroup-protection", informer: groups.Informer(),
 		get: func(key reconcile.Key) (*schedulingv1beta1.PodGroup, error) {
@@ -48,7 +48,7 @@ func NewPodGroups(f informers.SharedInformerFactory, client kubernetes.Interface
 				return false, err
 			}
 			for _, obj := range found {
-				if pod, ok := obj.(*v1.Pod); ok && !claimusers.Ended(pod) {
+				if pod, ok := obj.(*v1.Pod); ok && uses(pod, group) {
 					return true, nil
 				}
 			}

@@ -160,17 +160,9 @@ func TestAClaimIsMadeOnce(t *testing.T) {
 func TestAClaimIsMadeOnceThoughTheAnswerIsLost(t *testing.T) {
 	story(t, func(s *stage) {
 		s.template("t")
-		s.Freeze("resourceclaims")
-		s.Lose("create resourceclaims")
-		pod := s.pod("", ofTemplate("a", "t"))
-		time.Sleep(time.Hour)
-		if n := s.Count("create resourceclaims"); n != 1 {
-			t.Errorf("%d claims made for one entry", n)
-		}
-		s.Thaw()
-		time.Sleep(time.Minute)
-		if names := s.Pods()[pod.Name].Status.ResourceClaimStatuses; s.Count("create resourceclaims") != 1 || len(names) != 1 {
-			t.Errorf("after the thaw, %d claims made, and status %v", s.Count("create resourceclaims"), names)
+		s.MadeOnce(t, "resourceclaims", func() { s.pod("", ofTemplate("a", "t")) })
+		if names := s.Pods()["p"].Status.ResourceClaimStatuses; len(names) != 1 {
+			t.Errorf("the pod's status names the claims %v", names)
 		}
 	})
 }

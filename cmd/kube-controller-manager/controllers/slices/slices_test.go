@@ -138,17 +138,6 @@ func TestASliceIsMadeOnceThoughTheAnswerIsLost(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: "web"},
 			Spec:       v1.ServiceSpec{Selector: map[string]string{"app": "web"}, IPFamilies: []v1.IPFamily{v1.IPv4Protocol}, ClusterIP: "10.0.0.9", Ports: []v1.ServicePort{{Port: 80}}},
 		})
-		l.Freeze("endpointslices")
-		l.Lose("create endpointslices")
-		l.Run(t, New(l.Informers, l.Client, l.Events, 100, 0, 1))
-		time.Sleep(time.Hour)
-		if n := l.Count("create endpointslices"); n != 1 {
-			t.Errorf("%d slices made under a frozen cache", n)
-		}
-		l.Thaw()
-		time.Sleep(time.Hour)
-		if n := l.Count("create endpointslices"); n != 1 {
-			t.Errorf("%d slices made after the thaw", n)
-		}
+		l.MadeOnce(t, "endpointslices", func() { l.Run(t, New(l.Informers, l.Client, l.Events, 100, 0, 1)) })
 	})
 }

@@ -198,6 +198,26 @@ func TestAVolumeFollowsItsPod(t *testing.T) {
 	})
 }
 
+// The kubelet has just begun to use the volume, and the cache does not know yet.
+func TestAVolumeInUseStaysThoughTheCacheLags(t *testing.T) {
+	story(t, plain, func(s *stage) {
+		s.pod("p", "a")
+		s.is("with a pod", "a")
+		s.attacher("a", attachedTo)
+		s.Freeze("nodes")
+		s.node("a", inUse)
+		s.remove("p")
+		s.is("before the cache has the node", "a attached")
+		s.Thaw()
+		s.is("when it has", "a attached")
+		if got := s.node("a", func(*v1.Node) {}).Status.VolumesAttached; len(got) != 1 {
+			t.Errorf("the node's status says %v is attached", got)
+		}
+		s.node("a", func(n *v1.Node) { n.Status.VolumesInUse = nil })
+		s.is("once it is unmounted", "")
+	})
+}
+
 func TestAVolumeOfManyNodes(t *testing.T) {
 	story(t, func(pv *v1.PersistentVolume) {
 		pv.Spec.AccessModes = []v1.PersistentVolumeAccessMode{v1.ReadWriteMany}

@@ -98,3 +98,33 @@ func TestTokensEndWithTheirSignatures(t *testing.T) {
 		}
 	})
 }
+
+// A token that was prolonged lives on, though the cache does not know yet.
+func TestAProlongedTokenLivesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		l.Seed(token("abcdef", time.Hour))
+		l.Run(t, NewCleaner(l.Informers.Core().V1().Secrets().Informer(), l.Client))
+		l.Freeze("secrets")
+		secrets := l.Client.CoreV1().Secrets("kube-system")
+		s, err := secrets.Get(t.Context(), "bootstrap-token-abcdef", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Data = token("abcdef", 5*time.Hour).Data
+		if _, err := secrets.Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			hours time.Duration
+			lives bool
+		}{{2, true}, {2, true}, {2, false}} {
+			time.Sleep(c.hours * time.Hour)
+			synctest.Wait()
+			if _, err := secrets.Get(t.Context(), s.Name, metav1.GetOptions{}); (err == nil) != c.lives {
+				t.Errorf("the token lives: %v, want %v", err == nil, c.lives)
+			}
+			l.Thaw()
+		}
+	})
+}

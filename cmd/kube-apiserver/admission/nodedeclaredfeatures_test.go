@@ -32,4 +32,6 @@ func TestNodeDeclaredFeatures(t *testing.T) {
 		expect(t, send(t, p, req{resource: "pods/resize", op: admission.Update, obj: sized(node, "2Gi"), old: sized(node, "1Gi")}), want)
 	}
 	expect(t, send(t, p, req{resource: "pods", op: admission.Update, obj: sized("old", "1Gi"), old: sized("old", "1Gi")}), "")
+	plugin.(*nodeDeclaredFeatures).off = true
+	expect(t, send(t, p, req{resource: "pods/resize", op: admission.Update, obj: sized("old", "2Gi"), old: sized("old", "1Gi")}), "")
 }

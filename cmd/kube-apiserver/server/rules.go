@@ -17,7 +17,9 @@ func rules(allowPrivileged bool, gates featuregate.FeatureGate) kind.Rules {
 	if !allowPrivileged {
 		policy = privilegedFaults
 	}
-	validator := &validation.Validator{Expressions: &lazyExpressions{}, NoScaleToZero: !gates.Enabled(gated.HPAScaleToZero)}
+	validator := &validation.Validator{
+		Expressions: &lazyExpressions{}, NoScaleToZero: !gates.Enabled(gated.HPAScaleToZero), MutableVolumeAffinity: gates.Enabled(gated.MutablePVNodeAffinity),
+	}
 	return kind.Rules{
 		Create: func(obj runtime.Object) field.ErrorList { return append(validator.Create(obj), policy(obj)...) },
 		Update: func(obj, old runtime.Object) field.ErrorList {

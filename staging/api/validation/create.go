@@ -36,6 +36,8 @@ type Validator struct {
 	Expressions Expressions
 	// NoScaleToZero wants autoscalers to keep one replica (the feature gate HPAScaleToZero is off).
 	NoScaleToZero bool
+	// MutableVolumeAffinity lets the node affinity of a PersistentVolume be changed (the feature gate MutablePVNodeAffinity is on).
+	MutableVolumeAffinity bool
 }
 
 func (v *Validator) expressions() Expressions {

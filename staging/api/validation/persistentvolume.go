@@ -15,7 +15,7 @@ func persistentVolumeCreate(v *corev1.PersistentVolume) *faults {
 	return f
 }
 
-func persistentVolumeUpdate(v, old *corev1.PersistentVolume) *faults {
+func (rules *Validator) persistentVolumeUpdate(v, old *corev1.PersistentVolume) *faults {
 	f := metadataUpdate(&v.ObjectMeta, &old.ObjectMeta)
 	spec := field.NewPath("spec")
 	persistentVolumeSpec(f, &v.Spec, false, spec)
@@ -23,7 +23,7 @@ func persistentVolumeUpdate(v, old *corev1.PersistentVolume) *faults {
 		f.forbidden(spec, "persistentvolumesource", "spec.persistentvolumesource is immutable after creation")
 	}
 	f.immutable(spec, "volumeMode", v.Spec.VolumeMode, old.Spec.VolumeMode)
-	if old.Spec.NodeAffinity != nil && !same(v.Spec.NodeAffinity, old.Spec.NodeAffinity) {
+	if !rules.MutableVolumeAffinity && old.Spec.NodeAffinity != nil && !same(v.Spec.NodeAffinity, old.Spec.NodeAffinity) {
 		nodeAffinityOfVolumeUpdate(f, v.Spec.NodeAffinity, old.Spec.NodeAffinity, spec)
 	}
 	if attributesClass(v.Spec.VolumeAttributesClassName) == "" && attributesClass(old.Spec.VolumeAttributesClassName) != "" {

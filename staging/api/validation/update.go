@@ -70,7 +70,7 @@ func (v *Validator) update(obj, old runtime.Object) *faults {
 	case *corev1.ServiceAccount:
 		return pair(o, old, serviceAccountUpdate)
 	case *corev1.PersistentVolume:
-		return pair(o, old, persistentVolumeUpdate)
+		return pair(o, old, v.persistentVolumeUpdate)
 	case *corev1.PersistentVolumeClaim:
 		return pair(o, old, claimUpdate)
 	case *corev1.ResourceQuota:

@@ -44,6 +44,34 @@ func TestBetaGates(t *testing.T) {
 	}
 }
 
+// An alpha gate opens what is refused without it.
+func TestAlphaGates(t *testing.T) {
+	t.Parallel()
+	on := another(t, "/alphas-on", "--feature-gates=MutablePVNodeAffinity=true,PodLogsQuerySplitStreams=true")
+	at := func(zone string) *corev1.VolumeNodeAffinity {
+		return &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+			{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{zone}}}}}}}
+	}
+	for s, open := range map[*server]bool{shared: false, on: true} {
+		volumes := s.client.CoreV1().PersistentVolumes()
+		v := made(volumes.Create(t.Context(), &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{GenerateName: "v-"}, Spec: corev1.PersistentVolumeSpec{
+			Capacity: corev1.ResourceList{corev1.ResourceStorage: quantity.MustParse("1Gi")}, AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "example.org", VolumeHandle: "h"}}, NodeAffinity: at("a"),
+		}}, metav1.CreateOptions{})).or(t)
+		v.Spec.NodeAffinity = at("b")
+		_, err := volumes.Update(t.Context(), v, metav1.UpdateOptions{})
+		if refused := apierrors.IsInvalid(err); refused == open || err != nil && !refused {
+			t.Errorf("open=%t: another zone of a volume: %v", open, err)
+		}
+		ns := s.namespace(t)
+		p := made(s.client.CoreV1().Pods(ns).Create(t.Context(), named("h"), metav1.CreateOptions{})).or(t)
+		_, err = s.client.CoreV1().Pods(ns).GetLogs(p.Name, &corev1.PodLogOptions{Stream: ptr.To(corev1.LogStreamStdout)}).DoRaw(t.Context())
+		if refused := apierrors.IsInvalid(err); refused == open || err != nil && !refused {
+			t.Errorf("open=%t: one stream of a log: %v", open, err)
+		}
+	}
+}
+
 // A server that emulates the release before has no kinds of this one, and all others.
 func TestEmulatedVersion(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,10 @@ import (
 )
 
 // podLog is pods/log: what a container wrote.
-type podLog struct{ podReach }
+type podLog struct {
+	podReach
+	streams bool // PodLogsQuerySplitStreams: one stream may be asked for
+}
 
 var (
 	_ rest.GetterWithOptions = (*podLog)(nil)
@@ -46,7 +49,7 @@ func (l *podLog) Get(ctx context.Context, name string, options runtime.Object) (
 	if !ok {
 		return nil, fmt.Errorf("invalid options object: %#v", options)
 	}
-	if errs := logFaults(o); len(errs) > 0 {
+	if errs := logFaults(o, l.streams); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("PodLogOptions").GroupKind(), name, errs)
 	}
 	p, err := l.pod(ctx, name)
@@ -110,7 +113,7 @@ func logQuery(o *corev1.PodLogOptions) url.Values {
 	return q
 }
 
-func logFaults(o *corev1.PodLogOptions) field.ErrorList {
+func logFaults(o *corev1.PodLogOptions, streams bool) field.ErrorList {
 	var errs field.ErrorList
 	if o.TailLines != nil && *o.TailLines < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("tailLines"), *o.TailLines, "must be greater than or equal to 0"))
@@ -124,16 +127,18 @@ func logFaults(o *corev1.PodLogOptions) field.ErrorList {
 	case o.SinceSeconds != nil && *o.SinceSeconds < 1:
 		errs = append(errs, field.Invalid(field.NewPath("sinceSeconds"), *o.SinceSeconds, "must be greater than 0"))
 	}
-	if o.Stream != nil {
-		switch *o.Stream {
-		case corev1.LogStreamAll:
-		case corev1.LogStreamStdout, corev1.LogStreamStderr:
-			if o.TailLines != nil {
-				errs = append(errs, field.Forbidden(field.NewPath(""), "`tailLines` and specific `stream` are mutually exclusive for now"))
-			}
-		default:
-			errs = append(errs, field.NotSupported(field.NewPath("stream"), *o.Stream, []string{corev1.LogStreamAll, corev1.LogStreamStdout, corev1.LogStreamStderr}))
-		}
+	if o.Stream == nil {
+		return errs
+	}
+	path := field.NewPath("stream")
+	switch stream := *o.Stream; {
+	case !streams:
+		errs = append(errs, field.Forbidden(path, "may not be specified"))
+	case stream == corev1.LogStreamAll:
+	case stream != corev1.LogStreamStdout && stream != corev1.LogStreamStderr:
+		errs = append(errs, field.NotSupported(path, stream, []string{corev1.LogStreamAll, corev1.LogStreamStdout, corev1.LogStreamStderr}))
+	case o.TailLines != nil:
+		errs = append(errs, field.Forbidden(field.NewPath(""), "`tailLines` and specific `stream` are mutually exclusive for now"))
 	}
 	return errs
 }

@@ -24,8 +24,17 @@ const (
 	GenericWorkload       featuregate.Feature = "GenericWorkload"
 )
 
-// HPAScaleToZero lets autoscalers take the last replica away.
-const HPAScaleToZero featuregate.Feature = "HPAScaleToZero"
+// Gates of behaviour.
+const (
+	// HPAScaleToZero lets autoscalers take the last replica away.
+	HPAScaleToZero featuregate.Feature = "HPAScaleToZero"
+	// MutablePVNodeAffinity lets a volume's node affinity be changed (KEP-5381).
+	MutablePVNodeAffinity featuregate.Feature = "MutablePVNodeAffinity"
+	// NodeDeclaredFeatures holds changes of pods against what their nodes say they can do (KEP-5328).
+	NodeDeclaredFeatures featuregate.Feature = "NodeDeclaredFeatures"
+	// PodLogsQuerySplitStreams lets clients ask for one stream of a log (KEP-3288).
+	PodLogsQuerySplitStreams featuregate.Feature = "PodLogsQuerySplitStreams"
+)
 
 // gate is a feature and the fields that are there only with it. beta is the release since which it is no longer alpha, if
 // it is not, and on says whether it is on by default since then.
@@ -91,9 +100,11 @@ func gates() []gate {
 		{name: "H2CContainerProbe", alpha: "1.37", fields: in[corev1.HTTPGetAction]("Protocol")},
 		{name: HPAScaleToZero, alpha: "1.16", beta: "1.37", on: true},
 		{name: "InPlacePodVerticalScalingSchedulerPreemption", alpha: "1.37", fields: in[corev1.NodeSpec]("PodPreemptionPolicy")},
+		{name: MutablePVNodeAffinity, alpha: "1.35"},
 		{name: "PodGroupPreemptionPolicy", alpha: "1.37", fields: join(
 			in[schedulingv1alpha3.PodGroupTemplate]("PreemptionPolicy"), in[schedulingv1alpha3.CompositePodGroupTemplate]("PreemptionPolicy"),
 			in[schedulingv1alpha3.PodGroupSpec]("PreemptionPolicy"), in[schedulingv1alpha3.CompositePodGroupSpec]("PreemptionPolicy"))},
+		{name: PodLogsQuerySplitStreams, alpha: "1.32"},
 		{name: "TopologyAwareWorkloadScheduling", alpha: "1.36", fields: join(
 			in[schedulingv1alpha3.PodGroupTemplate]("SchedulingConstraints"), in[schedulingv1alpha3.PodGroupSpec]("SchedulingConstraints"))},
 		{name: "VolumeBindMountOptions", alpha: "1.37", fields: in[corev1.VolumeMount]("BindMountOptions")},
@@ -113,11 +124,14 @@ func betas() []gate {
 			in[resourcev1.AllocationResult]("AllocationTimestamp"),
 			in[resourcev1.DeviceRequestAllocationResult]("BindingConditions", "BindingFailureConditions"))},
 		{name: "DRAExtendedResource", fields: join(in[corev1.PodStatus]("ExtendedResourceClaimStatus"), in[resourcev1.DeviceClassSpec]("ExtendedResourceName"))},
+		{name: "DRAPartitionableDevices", fields: join(in[resourcev1.ResourceSliceSpec]("SharedCounters", "PerDeviceNodeSelection"),
+			in[resourcev1.Device]("ConsumesCounters", "NodeName", "NodeSelector", "AllNodes"))},
 		{name: "EnvFiles", fields: in[corev1.EnvVarSource]("FileKeyRef")},
 		{name: "HostnameOverride", fields: in[corev1.PodSpec]("HostnameOverride")},
 		{name: "ImageVolumeWithDigest", fields: in[corev1.VolumeStatus]("Image")},
 		{name: "InPlacePodLevelResourcesVerticalScaling", fields: in[corev1.PodStatus]("AllocatedResources", "Resources")},
 		{name: "MaxUnavailableStatefulSet", fields: in[appsv1.RollingUpdateStatefulSetStrategy]("MaxUnavailable")},
+		{name: NodeDeclaredFeatures, fields: in[corev1.NodeStatus]("DeclaredFeatures")},
 		{name: "PodLevelResources", fields: in[corev1.PodSpec]("Resources")},
 		{name: "ResourceHealthStatus", fields: in[corev1.ContainerStatus]("AllocatedResourcesStatus")},
 		{name: "VolumeLimitScaling", fields: in[storagev1.CSIDriverSpec]("PreventPodSchedulingIfMissing")},
@@ -132,19 +146,14 @@ func ofLibrary() []gate {
 	return []gate{{name: features.CoordinatedLeaderElection, fields: in[coordinationv1.LeaseSpec]("Strategy", "PreferredHolder")}}
 }
 
-// Features that this API always has: naming them is allowed, switching them off is not.
-var (
-	availableGA = []featuregate.Feature{
-		"ClusterTrustBundle", "ClusterTrustBundleProjection", "ContainerRestartRules", "DRAAdminAccess", "DRADeviceTaintRules", "DRADeviceTaints",
-		"DRAPrioritizedList", "DRAResourceClaimDeviceStatus", "DynamicResourceAllocation", "HPAConfigurableTolerance", "ImageVolume",
-		"InPlacePodVerticalScaling", "MutableCSINodeAllocatableCount", "PodCertificateRequest", "PodObservedGenerationTracking", "ProcMountType",
-		"RecursiveReadOnlyMounts", "SELinuxChangePolicy", "SELinuxMountReadWriteOncePod", "SidecarContainers", "StorageVersionMigrator",
-		"SupplementalGroupsPolicy", "UserNamespacesSupport", "VolumeAttributesClass",
-	}
-	availableBeta = []featuregate.Feature{
-		"DRAPartitionableDevices", "MutablePVNodeAffinity", "NodeDeclaredFeatures", "PodLogsQuerySplitStreams", "RelaxedEnvironmentVariableValidation",
-	}
-)
+// always are features that this API always has: naming them is allowed, switching them off is not.
+var always = []featuregate.Feature{
+	"ClusterTrustBundle", "ClusterTrustBundleProjection", "ContainerRestartRules", "DRAAdminAccess", "DRADeviceTaintRules", "DRADeviceTaints",
+	"DRAPrioritizedList", "DRAResourceClaimDeviceStatus", "DynamicResourceAllocation", "HPAConfigurableTolerance", "ImageVolume",
+	"InPlacePodVerticalScaling", "MutableCSINodeAllocatableCount", "PodCertificateRequest", "PodObservedGenerationTracking", "ProcMountType",
+	"RecursiveReadOnlyMounts", "RelaxedEnvironmentVariableValidation", "SELinuxChangePolicy", "SELinuxMountReadWriteOncePod", "SidecarContainers", "StorageVersionMigrator",
+	"SupplementalGroupsPolicy", "UserNamespacesSupport", "VolumeAttributesClass",
+}
 
 // Add makes the gates of the API known.
 func Add(known featuregate.MutableVersionedFeatureGate) error {
@@ -159,11 +168,8 @@ func Add(known featuregate.MutableVersionedFeatureGate) error {
 		return err
 	}
 	fixed := map[featuregate.Feature]featuregate.FeatureSpec{}
-	for _, name := range availableGA {
+	for _, name := range always {
 		fixed[name] = featuregate.FeatureSpec{Default: true, LockToDefault: true, PreRelease: featuregate.GA}
-	}
-	for _, name := range availableBeta {
-		fixed[name] = featuregate.FeatureSpec{Default: true, LockToDefault: true, PreRelease: featuregate.Beta}
 	}
 	for _, g := range betas() {
 		fixed[g.name] = featuregate.FeatureSpec{Default: true, PreRelease: featuregate.Beta}

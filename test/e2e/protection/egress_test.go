@@ -50,14 +50,7 @@ func (p *tunnels) tunnel(conn net.Conn) {
 	if err != nil || req.Method != http.MethodConnect {
 		return
 	}
-	p.mu.Lock()
-	p.asked = append(p.asked, req.RequestURI)
-	to := req.RequestURI
-	if elsewhere, ok := p.routes[to]; ok {
-		to = elsewhere
-	}
-	p.mu.Unlock()
-	behind, err := net.Dial("tcp", to)
+	behind, err := net.Dial("tcp", p.way(req.RequestURI))
 	if err != nil {
 		fmt.Fprintf(conn, "HTTP/1.1 502 Bad Gateway\r\n\r\n")
 		return
@@ -69,6 +62,17 @@ func (p *tunnels) tunnel(conn net.Conn) {
 		behind.Close()
 	}()
 	_, _ = io.Copy(conn, behind)
+}
+
+// way is where the address leads that a client asks for.
+func (p *tunnels) way(address string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, address)
+	if elsewhere, ok := p.routes[address]; ok {
+		return elsewhere
+	}
+	return address
 }
 
 func (p *tunnels) route(address, to string) {
@@ -124,7 +128,7 @@ func egress(t *testing.T, selections ...string) string {
 		"apiVersion: apiserver.k8s.io/v1beta1\nkind: EgressSelectorConfiguration\negressSelections:\n"+strings.Join(selections, ""))
 }
 
-// Etcd, webhooks by URL and what is in the cluster (kubelets, pods, webhooks by Service) are each reached by the proxy of
+// Etcd, webhooks by URL and what is in the cluster (kubelets, pods, webhooks by Service, aggregated APIs) are each reached by the proxy of
 // their selection, and what a literal address may not be is refused all the same.
 func TestEgressSelector(t *testing.T) {
 	t.Parallel()
@@ -180,6 +184,27 @@ func TestEgressSelector(t *testing.T) {
 	must(t, err)
 	refusedBy(t, s, control, "hook.example.com", "hook.example.com:443", `"url":"https://hook.example.com/judge"`)
 	refusedBy(t, s, cluster, "hook.default.svc", service.Spec.ClusterIP+":443", `"service":{"namespace":"default","name":"hook","path":"/judge"}`)
+
+	service, err = s.client.CoreV1().Services("default").Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "extension"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 443}}},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	cluster.route(service.Spec.ClusterIP+":443", kubelet.url)
+	if got := send(t, s.admin, "POST", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", `{"metadata":{"name":"extension-1","labels":{"kubernetes.io/service-name":"extension"}},
+		"addressType":"IPv4","endpoints":[{"addresses":["203.0.113.9"]}],"ports":[{"port":443}]}`); got.code != 201 {
+		t.Fatal(got)
+	}
+	if got := send(t, s.admin, "POST", "/apis/apiregistration.k8s.io/v1/apiservices", `{"metadata":{"name":"v1.egress.example.com"},"spec":{"group":"egress.example.com","version":"v1",
+		"groupPriorityMinimum":100,"versionPriority":100,"insecureSkipTLSVerify":true,"service":{"namespace":"default","name":"extension"}}}`); got.code != 201 {
+		t.Fatal(got)
+	}
+	daemons.Eventually(t, "the aggregated API to answer", func() (string, bool) {
+		got := get(t, s.admin, "/apis/egress.example.com/v1/things")
+		return got.String(), got.body == "reached /apis/egress.example.com/v1/things"
+	})
+	if asked := cluster.to(); !slices.Contains(asked, service.Spec.ClusterIP+":443") {
+		t.Errorf("the cluster's proxy was asked for %v", asked)
+	}
 }
 
 // refusedBy sets a webhook up behind a proxy, at the address that the proxy is asked for, and waits until it refuses.

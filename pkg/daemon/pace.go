@@ -47,12 +47,12 @@ func paceCollector(ctx context.Context) {
 }
 
 // pace is the percentage by which the heap may grow, from what it did since last, paceEvery ago. A daemon is busy that
-// would have to be collected every four seconds or more often.
+// would have to be collected every second or more often.
 func pace(last, now heap) int {
 	if now.live == 0 {
 		return startPercent
 	}
-	if now.allocated-last.allocated < now.live/4 {
+	if now.allocated-last.allocated < now.live {
 		return usualPercent
 	}
 	percent := int(busyBytes * 100 / now.live)

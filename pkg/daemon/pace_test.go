@@ -14,12 +14,13 @@ func TestPace(t *testing.T) {
 		last, now heap
 		want      int
 	}{
-		"the first second":         {heap{}, heap{allocated: 30 * mb}, 300},
-		"quiet":                    {heap{allocated: 900 * mb}, heap{allocated: 905 * mb, live: 40 * mb}, 100},
-		"busy and small":           {heap{allocated: 900 * mb}, heap{allocated: 1300 * mb, live: 40 * mb}, 300},
-		"busy, a little larger":    {heap{allocated: 900 * mb}, heap{allocated: 1300 * mb, live: 41 * mb}, 300},
-		"busy and large":           {heap{allocated: 900 * mb}, heap{allocated: 1300 * mb, live: 400 * mb}, 100},
-		"as much, for a large one": {heap{allocated: 900 * mb}, heap{allocated: 990 * mb, live: 400 * mb}, 100},
+		"the first second":            {heap{}, heap{allocated: 30 * mb}, 300},
+		"quiet":                       {heap{allocated: 900 * mb}, heap{allocated: 905 * mb, live: 40 * mb}, 100},
+		"busy and small":              {heap{allocated: 900 * mb}, heap{allocated: 1300 * mb, live: 40 * mb}, 300},
+		"busy, a little larger":       {heap{allocated: 900 * mb}, heap{allocated: 1300 * mb, live: 41 * mb}, 300},
+		"busy and large":              {heap{allocated: 900 * mb}, heap{allocated: 1300 * mb, live: 400 * mb}, 100},
+		"as much, for a large one":    {heap{allocated: 900 * mb}, heap{allocated: 990 * mb, live: 400 * mb}, 100},
+		"a collection in two seconds": {heap{allocated: 900 * mb}, heap{allocated: 920 * mb, live: 40 * mb}, 100},
 	} {
 		if got := pace(c.last, c.now); got != c.want {
 			t.Errorf("%s: %d %%, expected %d", name, got, c.want)

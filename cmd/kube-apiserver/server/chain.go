@@ -46,6 +46,8 @@ func New(ctx context.Context, o *Options) (chain *aggregatorapiserver.APIAggrega
 		return nil, nil, fmt.Errorf("preparing the API: %w", err)
 	}
 	documents.takeOver(extensions.GenericAPIServer)
+	// What needs the definitions later makes them again, and lets go of them.
+	c.generic.OpenAPIV3Config.Definitions = nil
 	return aggregator, prepared.Run, nil
 }
 
@@ -78,8 +80,6 @@ func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiser
 		c.authn.OpenID.Install(s.Handler.NonGoRestfulMux)
 	}
 	installDocuments(s, c.generic.OpenAPIConfig, c.generic.OpenAPIV3Config)
-	// The large groups are installed. What needs the definitions later makes them again, and lets go of them.
-	c.generic.OpenAPIV3Config.Definitions = nil
 	service, err := c.kubernetesService()
 	if err != nil {
 		return nil, err

@@ -16,8 +16,8 @@ func TestOneStreamOfALog(t *testing.T) {
 		"the gate is off":     {corev1.PodLogOptions{Stream: ptr.To("All")}, false, "stream: Forbidden: may not be specified"},
 		"all":                 {corev1.PodLogOptions{Stream: ptr.To("All"), TailLines: ptr.To[int64](1)}, true, ""},
 		"one":                 {corev1.PodLogOptions{Stream: ptr.To("Stderr")}, true, ""},
-		"one, its last lines": {corev1.PodLogOptions{Stream: ptr.To("Stdout"), TailLines: ptr.To[int64](1)}, true, "Forbidden: `tailLines` and specific `stream` are mutually exclusive for now"},
-		"none that there is":  {corev1.PodLogOptions{Stream: ptr.To("Loud")}, true, `stream: Unsupported value: "Loud": supported values: "All", "Stderr", "Stdout"`},
+		"one, its last lines": {corev1.PodLogOptions{Stream: ptr.To("Stdout"), TailLines: ptr.To[int64](1)}, true, "[]: Forbidden: `tailLines` and specific `stream` are mutually exclusive for now"},
+		"none that there is":  {corev1.PodLogOptions{Stream: ptr.To("Loud")}, true, `stream: Unsupported value: "Loud": supported values: "All", "Stdout", "Stderr"`},
 	} {
 		got := ""
 		if err := logFaults(&c.options, c.gate).ToAggregate(); err != nil {

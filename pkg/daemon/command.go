@@ -72,7 +72,6 @@ func Command(d Daemon) *cobra.Command {
 			defer stop()
 			settle := time.AfterFunc(startIsOver, releaseStart)
 			go releaseWhenQuiet(ctx)
-			go paceCollector(ctx)
 			defer settle.Stop()
 			logger := klog.LoggerWithName(klog.Background(), d.Name)
 			return d.Run(klog.NewContext(ctx, logger))

@@ -2,12 +2,15 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 )
@@ -157,15 +160,23 @@ func WithWriteDeadline(next http.Handler) http.Handler {
 		}
 		deadline, err := time.Parse(time.RFC3339Nano, text)
 		if err != nil {
-			http.Error(w, fmt.Sprintf("header %s: %v: give a time as in %s", notAfter, err, time.RFC3339Nano), http.StatusBadRequest)
+			refuse(w, apierrors.NewBadRequest(fmt.Sprintf("header %s: %v: give a time as in %s", notAfter, err, time.RFC3339Nano)))
 			return
 		}
 		ctx, cancel := context.WithDeadline(r.Context(), deadline)
 		defer cancel()
 		if ctx.Err() != nil {
-			http.Error(w, fmt.Sprintf("not carried out: header %s says that the sender may not be the leader since %s", notAfter, text), http.StatusGatewayTimeout)
+			refuse(w, apierrors.NewTimeoutError(fmt.Sprintf("not carried out: header %s says that the sender may not be the leader since %s", notAfter, text), 0))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+func refuse(w http.ResponseWriter, why *apierrors.StatusError) {
+	status := why.Status()
+	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(int(status.Code))
+	_ = json.NewEncoder(w).Encode(status) // a client that has gone needs no answer
 }

@@ -148,10 +148,8 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 // serving sets what the API looks like from outside: its document, its long requests.
 func (c *config) serving() {
 	g := c.generic
-	// Innermost, so that a leader's write that waited in a queue is judged when its turn has come.
-	g.BuildHandlerChainFunc = func(api http.Handler, g *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(daemon.WithWriteDeadline(api), g)
-	}
+	// A leader's write that waited in a queue is judged when its turn has come.
+	wrapAPI(g, daemon.WithWriteDeadline)
 	definitions := openapi.GetOpenAPIDefinitionsWithoutDisabledFeatures(generatedopenapi.GetOpenAPIDefinitions)
 	namer := openapinamer.NewDefinitionNamer(c.types.Served, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
 	g.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
@@ -164,6 +162,12 @@ func (c *config) serving() {
 	g.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	g.LongRunningFunc = filters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
+}
+
+// wrapAPI puts a handler between g's handler chain and what it guards: innermost, and so inside what was wrapped before.
+func wrapAPI(g *genericapiserver.Config, wrap func(api http.Handler) http.Handler) {
+	build := g.BuildHandlerChainFunc
+	g.BuildHandlerChainFunc = func(api http.Handler, g *genericapiserver.Config) http.Handler { return build(wrap(api), g) }
 }
 
 // operationOf names the operation of a route in the documents.

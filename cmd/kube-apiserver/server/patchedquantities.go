@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/request"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"pilotis.dev/api/quantities"
 )
@@ -34,18 +33,17 @@ func (c *config) guardPatches() {
 		plural, _ := meta.UnsafeGuessKindToResource(gvk)
 		kinds[plural] = gvk
 	}
-	c.generic.BuildHandlerChainFunc = func(api http.Handler, g *genericapiserver.Config) http.Handler {
-		guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	wrapAPI(c.generic, func(api http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPatch {
 				if err := c.checkPatch(r, kinds); err != nil {
-					responsewriters.ErrorNegotiated(err, g.Serializer, schema.GroupVersion{}, w, r)
+					responsewriters.ErrorNegotiated(err, c.generic.Serializer, schema.GroupVersion{}, w, r)
 					return
 				}
 			}
 			api.ServeHTTP(w, r)
 		})
-		return genericapiserver.DefaultBuildHandlerChain(guarded, g)
-	}
+	})
 }
 
 // checkPatch reads the body of a patch, and puts it back.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -68,10 +67,7 @@ func (p *peers) join(generic *genericapiserver.Config) {
 	if p == nil || p.proxy == nil {
 		return
 	}
-	build := generic.BuildHandlerChainFunc
-	generic.BuildHandlerChainFunc = func(api http.Handler, g *genericapiserver.Config) http.Handler {
-		return build(p.proxy.WrapHandler(api), g)
-	}
+	wrapAPI(generic, p.proxy.WrapHandler)
 }
 
 // addHooks tells the others of this server, and follows them. registered is healthy when this server knows what it serves itself.

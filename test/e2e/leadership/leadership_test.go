@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -43,6 +45,36 @@ func TestADeposedLeaderWritesNothing(t *testing.T) {
 	t.Logf("%d cycles, the lead was lost in %d, %d writes by %d leaders, of a deposed one: %d", *cycles, lost, writes, len(byUser), len(late))
 	if lost < *cycles/4 || len(byUser) < *cycles/4 || writes < 50**cycles {
 		t.Errorf("too little has happened to prove anything")
+	}
+}
+
+// TestALateWriteIsRefused sends what a leader sends that was away between its own check and the socket.
+func TestALateWriteIsRefused(t *testing.T) {
+	p := newPlane(t)
+	for _, c := range []struct {
+		name  string
+		until time.Duration
+		taken bool
+	}{{"in-time", time.Minute, true}, {"late", -time.Millisecond, false}} {
+		until := time.Now().Add(c.until).UTC().Format(time.RFC3339Nano)
+		core := p.client.CoreV1().RESTClient()
+		created := core.Post().SetHeader("Pilotis-Not-After", until).Namespace("default").Resource("configmaps").
+			Body(&v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: c.name}}).Do(t.Context()).Error()
+		patched := core.Patch(types.MergePatchType).SetHeader("Pilotis-Not-After", until).Resource("namespaces").Name("default").
+			Body(fmt.Appendf(nil, `{"metadata":{"labels":{%q:"yes"}}}`, c.name)).Do(t.Context()).Error()
+		for verb, err := range map[string]error{"create": created, "patch": patched} {
+			if c.taken != (err == nil) || !c.taken && !strings.Contains(err.Error(), "may not be the leader") {
+				t.Errorf("%s of a leader until %v: %v", verb, c.until, err)
+			}
+		}
+	}
+	maps, err := p.client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(maps.Items, func(m v1.ConfigMap) bool { return m.Name == "in-time" }) ||
+		slices.ContainsFunc(maps.Items, func(m v1.ConfigMap) bool { return m.Name == "late" }) {
+		t.Errorf("there are the ConfigMaps %v", maps.Items)
 	}
 }
 

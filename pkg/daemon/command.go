@@ -37,6 +37,9 @@ type Daemon struct {
 	// Complete runs after the flags are parsed and before logging is set up: read the configuration file,
 	// validate. What it returns is printed as one line, exit code 1.
 	Complete func() error
+	// Burst is by how many bytes its heap may grow under a load until it is collected; less than what lives, or 0: by as much
+	// as lives, the runtime's own rule.
+	Burst uint64
 	// Run is the daemon; ctx ends with SIGTERM or SIGINT. A second signal ends the process at once.
 	Run func(ctx context.Context) error
 }
@@ -72,6 +75,7 @@ func Command(d Daemon) *cobra.Command {
 			defer stop()
 			settle := time.AfterFunc(startIsOver, releaseStart)
 			go releaseWhenQuiet(ctx)
+			go paceCollector(ctx, d.Burst)
 			defer settle.Stop()
 			logger := klog.LoggerWithName(klog.Background(), d.Name)
 			return d.Run(klog.NewContext(ctx, logger))

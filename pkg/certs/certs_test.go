@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io/fs"
@@ -232,4 +233,26 @@ func FuzzParse(f *testing.F) {
 			t.Error("no error and no key")
 		}
 	})
+}
+
+func TestSelfSignedServes(t *testing.T) {
+	chain, key, err := SelfSigned(Spec{CommonName: "localhost", DNSNames: []string{"localhost"}, Algorithm: ECDSAP256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tls.X509KeyPair(chain, key); err != nil {
+		t.Fatal(err)
+	}
+	certificates, err := ParseCerts(chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(chain) // as a client that was handed the chain trusts it
+	if _, err := certificates[0].Verify(x509.VerifyOptions{DNSName: "localhost", Roots: roots}); err != nil {
+		t.Error(err)
+	}
+	if _, err := certificates[0].Verify(x509.VerifyOptions{DNSName: "example.org", Roots: roots}); err == nil {
+		t.Error("the certificate is good for any name")
+	}
 }

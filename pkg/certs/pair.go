@@ -92,6 +92,22 @@ func (ca *Pair) SignKey(spec Spec, key crypto.Signer) (*Pair, error) {
 	return create(template, ca.Cert, key, ca.Key)
 }
 
+// SelfSigned makes a server's certificate that nobody has to know beforehand, with an authority of its own behind it, and its
+// key, both in PEM.
+func SelfSigned(spec Spec) (chain, key []byte, err error) {
+	spec.Usages = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	ca, err := NewCA(Spec{CommonName: spec.CommonName + "-ca", Now: spec.Now, Validity: spec.Validity, Algorithm: spec.Algorithm})
+	if err != nil {
+		return nil, nil, err
+	}
+	leaf, err := ca.Sign(spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err = EncodeKey(leaf.Key)
+	return EncodeCert(leaf.Cert, ca.Cert), key, err
+}
+
 func (spec Spec) template() (*x509.Certificate, error) {
 	if spec.CommonName == "" {
 		return nil, errors.New("a certificate must have a common name")

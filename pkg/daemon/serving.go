@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/filters"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/apiserver/pkg/server/flagz"
 	"k8s.io/apiserver/pkg/server/healthz"
@@ -38,7 +40,7 @@ const shutdownTimeout = 5 * time.Second
 // ServingOptions are the flags of a daemon's own HTTPS endpoint; who may read it is asked of the apiserver
 // (TokenReview, SubjectAccessReview), as upstream's daemons do.
 type ServingOptions struct {
-	Secure         *options.SecureServingOptionsWithLoopback
+	Secure         *options.SecureServingOptions
 	Authentication *options.DelegatingAuthenticationOptions
 	Authorization  *options.DelegatingAuthorizationOptions
 	Profiling      bool
@@ -48,7 +50,7 @@ type ServingOptions struct {
 // unless flags name one, and lets anyone read the health endpoints.
 func NewServingOptions(port int) *ServingOptions {
 	o := &ServingOptions{
-		Secure:         options.NewSecureServingOptions().WithLoopback(),
+		Secure:         options.NewSecureServingOptions(),
 		Authentication: options.NewDelegatingAuthenticationOptions(),
 		Authorization:  options.NewDelegatingAuthorizationOptions(),
 		Profiling:      true,
@@ -98,13 +100,13 @@ func (o *ServingOptions) Serve(ctx context.Context, e Endpoint) (stopped <-chan 
 		close(closed)
 		return closed, nil
 	}
-	if err := o.Secure.MaybeDefaultWithSelfSignedCerts("localhost", nil, nil); err != nil {
+	if err := o.selfSigned(); err != nil {
 		return nil, fmt.Errorf("creating a self-signed serving certificate: %w", err)
 	}
 	port := o.Secure.BindPort // a failure to listen clears it
-	TellExpiredCertificate(ctx, o.Secure.SecureServingOptions)
+	TellExpiredCertificate(ctx, o.Secure)
 	var info *genericapiserver.SecureServingInfo
-	if err := o.Secure.SecureServingOptions.ApplyTo(&info); err != nil {
+	if err := o.Secure.ApplyTo(&info); err != nil {
 		return nil, fmt.Errorf("serving on --secure-port=%d: %w", port, err)
 	}
 	if info == nil {
@@ -125,6 +127,24 @@ func (o *ServingOptions) Serve(ctx context.Context, e Endpoint) (stopped <-chan 
 	}
 	klog.FromContext(ctx).Info("Serving", "address", info.Listener.Addr().String())
 	return stopped, nil
+}
+
+// selfSigned makes a serving certificate when the flags name none: in memory unless they name a directory.
+func (o *ServingOptions) selfSigned() error {
+	cert := &o.Secure.ServerCert
+	if cert.CertDirectory != "" || cert.CertKey.CertFile != "" || cert.CertKey.KeyFile != "" {
+		return o.Secure.MaybeDefaultWithSelfSignedCerts("localhost", nil, nil)
+	}
+	spec := certs.Spec{CommonName: "localhost", DNSNames: []string{"localhost"}, Algorithm: certs.ECDSAP256} // RSA keys take a start 0.2 s
+	if !o.Secure.BindAddress.IsUnspecified() {
+		spec.IPs = []net.IP{o.Secure.BindAddress}
+	}
+	chain, key, err := certs.SelfSigned(spec)
+	if err != nil {
+		return err
+	}
+	cert.GeneratedCert, err = dynamiccertificates.NewStaticCertKeyContent("self-signed", chain, key)
+	return err
 }
 
 // TellExpiredCertificate logs that clients will refuse the serving certificate. The daemon goes on: it takes a renewed

@@ -11,7 +11,6 @@ import (
 
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
@@ -82,15 +81,13 @@ func newConfig(ctx context.Context, o *Options) (*config, error) {
 		return nil, err
 	}
 	port := o.Serving.BindPort
-	daemon.TellExpiredCertificate(ctx, o.Serving.SecureServingOptions)
-	if err := o.Serving.ApplyToConfig(g); err != nil {
+	daemon.TellExpiredCertificate(ctx, o.Serving)
+	if err := o.Serving.ApplyTo(&g.SecureServing); err != nil {
 		return nil, fmt.Errorf("serving on --secure-port=%d: %w", port, err)
 	}
-	// The loopback client speaks protobuf and needs no compression: both ends are this process.
-	g.LoopbackClientConfig.ContentType = runtime.ContentTypeProtobuf
-	g.LoopbackClientConfig.DisableCompression = true
-	g.LoopbackClientConfig.WarningHandler = rest.NoWarnings{}
-	g.LoopbackClientConfig.QPS, g.LoopbackClientConfig.Burst = -1, -1
+	if err := addLoopback(g); err != nil {
+		return nil, fmt.Errorf("creating the loopback certificate: %w", err)
+	}
 	if c.client, err = kubernetes.NewForConfig(g.LoopbackClientConfig); err != nil {
 		return nil, fmt.Errorf("creating the loopback client: %w", err)
 	}

@@ -20,7 +20,7 @@ import (
 type Options struct {
 	Run      *options.ServerRunOptions
 	Etcd     *options.EtcdOptions
-	Serving  *options.SecureServingOptionsWithLoopback
+	Serving  *options.SecureServingOptions
 	Audit    *options.AuditOptions
 	Features *options.FeatureOptions
 	APIs     *options.APIEnablementOptions
@@ -52,7 +52,7 @@ func NewOptions() *Options {
 	o := &Options{
 		Run:      options.NewServerRunOptions(),
 		Etcd:     options.NewEtcdOptions(storagebackend.NewDefaultConfig("/registry", nil)),
-		Serving:  options.NewSecureServingOptions().WithLoopback(),
+		Serving:  options.NewSecureServingOptions(),
 		Audit:    options.NewAuditOptions(),
 		Features: options.NewFeatureOptions(),
 		APIs:     options.NewAPIEnablementOptions(),
@@ -125,7 +125,7 @@ func (o *Options) Complete() error {
 	if err := o.Run.Complete(); err != nil {
 		return err
 	}
-	if err := o.Run.DefaultAdvertiseAddress(o.Serving.SecureServingOptions); err != nil {
+	if err := o.Run.DefaultAdvertiseAddress(o.Serving); err != nil {
 		return err
 	}
 	if err := o.Services.Complete(); err != nil {

@@ -197,7 +197,7 @@ func (o *AuthenticationOptions) certificates(out *Authentication, c *chain) erro
 		return fmt.Errorf("--client-ca-file: %w", err)
 	}
 	if out.ClientCA != nil {
-		c.requests = append(c.requests, x509.NewDynamic(out.ClientCA.VerifyOptions, x509.CommonNameUserConversion))
+		c.requests = append(c.requests, newClientCertificates(out.ClientCA.VerifyOptions, x509.CommonNameUserConversion, clock.RealClock{}))
 	}
 	return nil
 }

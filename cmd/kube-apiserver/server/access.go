@@ -60,6 +60,7 @@ func (c *config) applyAccess(ctx context.Context) error {
 	if err := authn.ApplyTo(&g.Authentication, g.SecureServing); err != nil {
 		return err
 	}
+	g.Authentication.Authenticator = roomy(g.Authentication.Authenticator)
 	g.OpenAPIConfig.SecurityDefinitions = &authn.SecurityDefinitions
 	if err := g.AddPostStartHook("start-authentication", func(hook genericapiserver.PostStartHookContext) error {
 		go authn.Run(hook)

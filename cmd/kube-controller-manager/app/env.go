@@ -28,6 +28,8 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/controller-manager/pkg/clientbuilder"
 
+	"k8s.io/utils/clock"
+
 	"pilotis.dev/cmd/kube-controller-manager/controllers/kinds"
 )
 
@@ -137,7 +139,7 @@ func (s *shared) forRow(ctx context.Context, row Row) (*Env, error) {
 			broadcaster.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: env.Client.CoreV1().Events("")})
 			s.broadcasters = append(s.broadcasters, broadcaster)
 		}
-		return broadcaster.NewRecorder(scheme.Scheme, v1.EventSource{Component: component})
+		return newSparing(broadcaster.NewRecorder(scheme.Scheme, v1.EventSource{Component: component}), clock.RealClock{})
 	}
 	return env, nil
 }

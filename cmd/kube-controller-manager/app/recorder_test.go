@@ -1,0 +1,37 @@
+package app
+
+import (
+	"testing"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/record"
+	testingclock "k8s.io/utils/clock/testing"
+)
+
+// TestAFloodOfEventsIsCut tells of one object a thousand times, and of another once.
+func TestAFloodOfEventsIsCut(t *testing.T) {
+	fake := testingclock.NewFakePassiveClock(time.Now())
+	sink := record.NewFakeRecorder(1000)
+	recorder := newSparing(sink, fake)
+	busy := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "busy", UID: "1"}}
+	calm := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "calm", UID: "2"}}
+	for range 1000 {
+		recorder.Eventf(busy, v1.EventTypeNormal, "Created", "a pod")
+	}
+	if n := len(sink.Events); n != eventBurst {
+		t.Errorf("%d events of a thousand passed, expected %d", n, eventBurst)
+	}
+	recorder.Event(calm, v1.EventTypeNormal, "Created", "a pod")
+	recorder.AnnotatedEventf(&v1.ObjectReference{Kind: "Node", Name: "n"}, nil, v1.EventTypeNormal, "Gone", "a node")
+	if n := len(sink.Events); n != eventBurst+2 {
+		t.Errorf("another object's event was lost: %d", n)
+	}
+	fake.SetTime(fake.Now().Add(5*time.Minute + time.Second))
+	recorder.Event(busy, v1.EventTypeNormal, "Created", "a pod")
+	recorder.Event(busy, v1.EventTypeNormal, "Created", "a pod")
+	if n := len(sink.Events); n != eventBurst+3 {
+		t.Errorf("%d events after five minutes, expected one more", n)
+	}
+}

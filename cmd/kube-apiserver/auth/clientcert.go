@@ -33,8 +33,8 @@ func newClientCertificates(options x509request.VerifyOptionFunc, conversion x509
 	return &clientCertificates{options: options, next: x509request.NewDynamic(options, conversion), clock: clock, verified: cache.NewExpiringWithClock(clock)}
 }
 
-// AuthenticateRequest implements authenticator.Request. A change of the authority's file counts at once, the end of the
-// certificate's time to the nanosecond.
+// AuthenticateRequest implements authenticator.Request. A change of the authority's file counts at once, and the end of the client
+// certificate's time; that of a certificate between the two counts within verifiedFor.
 func (c *clientCertificates) AuthenticateRequest(r *http.Request) (*authenticator.Response, bool, error) {
 	options, ok := c.options()
 	if !ok || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {

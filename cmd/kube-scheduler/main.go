@@ -20,7 +20,7 @@ func run() int {
 		Long:         "kube-scheduler watches for pods that have no node. For each it finds the nodes that can run it, rates them, and\nbinds the pod to the best. Pods that fit nowhere wait until something changes that may help, or displace pods of\nlower priority.",
 		Flags:        flags,
 		FeatureGates: o.Features.Gate,
-		Burst:        128 << 20,
+		Burst:        daemon.ControlPlaneBurst,
 		Complete:     o.Complete,
 		Run: func(ctx context.Context) error {
 			if o.WriteConfigTo != "" {

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,8 +9,10 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/client-go/rest"
 )
 
@@ -152,6 +153,10 @@ func (e *Election) Guard(c *rest.Config) {
 // WithWriteDeadline is the API server's side of Guard: a write whose sender may no longer be the leader is answered with
 // 504 and not carried out, and one under way is cancelled at that time.
 func WithWriteDeadline(next http.Handler) http.Handler {
+	codecs := serializer.NewCodecFactory(statusScheme())
+	refuse := func(w http.ResponseWriter, r *http.Request, why error) {
+		responsewriters.ErrorNegotiated(why, codecs, schema.GroupVersion{Version: "v1"}, w, r)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text := r.Header.Get(notAfter)
 		if text == "" || reads(r) {
@@ -160,23 +165,15 @@ func WithWriteDeadline(next http.Handler) http.Handler {
 		}
 		deadline, err := time.Parse(time.RFC3339Nano, text)
 		if err != nil {
-			refuse(w, apierrors.NewBadRequest(fmt.Sprintf("header %s: %v: give a time as in %s", notAfter, err, time.RFC3339Nano)))
+			refuse(w, r, apierrors.NewBadRequest(fmt.Sprintf("header %s: %v: give a time as in %s", notAfter, err, time.RFC3339Nano)))
 			return
 		}
 		ctx, cancel := context.WithDeadline(r.Context(), deadline)
 		defer cancel()
 		if ctx.Err() != nil {
-			refuse(w, apierrors.NewTimeoutError(fmt.Sprintf("not carried out: header %s says that the sender may not be the leader since %s", notAfter, text), 0))
+			refuse(w, r, apierrors.NewTimeoutError(fmt.Sprintf("not carried out: header %s says that the sender may not be the leader since %s", notAfter, text), 0))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
-}
-
-func refuse(w http.ResponseWriter, why *apierrors.StatusError) {
-	status := why.Status()
-	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(int(status.Code))
-	_ = json.NewEncoder(w).Encode(status) // a client that has gone needs no answer
 }

@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// ControlPlaneBurst is the Burst of the daemons that every object of a cluster passes through.
+const ControlPlaneBurst = 128 << 20
+
 const (
 	paceEvery = time.Second
 	// usualPercent is how much of what lives a quiet heap grows by until it is collected, the runtime's own rule.

@@ -22,7 +22,7 @@ func TestPace(t *testing.T) {
 		"as much, for a large one":    {heap{allocated: 900 * mb}, heap{allocated: 990 * mb, live: 400 * mb}, 100},
 		"a collection in two seconds": {heap{allocated: 900 * mb}, heap{allocated: 920 * mb, live: 40 * mb}, 100},
 	} {
-		if got := pace(c.last, c.now, 128*mb); got != c.want {
+		if got := pace(c.last, c.now, ControlPlaneBurst); got != c.want {
 			t.Errorf("%s: %d %%, expected %d", name, got, c.want)
 		}
 	}
@@ -39,7 +39,7 @@ func TestALoadIsCollectedLessOften(t *testing.T) {
 	defer debug.SetGCPercent(percent())
 	synctest.Test(t, func(t *testing.T) {
 		runtime.GC()
-		go paceCollector(t.Context(), 128<<20)
+		go paceCollector(t.Context(), ControlPlaneBurst)
 		time.Sleep(paceEvery / 2) // of the bubble's clock
 		var load []byte
 		for range 256 {

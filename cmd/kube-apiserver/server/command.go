@@ -26,7 +26,7 @@ func Command() *cobra.Command {
 			"door through which all other parts see and change them.",
 		Flags:        fss,
 		FeatureGates: utilfeature.DefaultFeatureGate,
-		Burst:        128 << 20,
+		Burst:        daemon.ControlPlaneBurst,
 		Complete: func() error {
 			if err := o.Complete(); err != nil {
 				return err

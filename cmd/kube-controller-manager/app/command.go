@@ -23,7 +23,7 @@ func NewCommand(table []Row) *cobra.Command {
 			"One instance works at a time: it holds the Lease kube-system/kube-controller-manager.",
 		Flags:        &flags,
 		FeatureGates: config.Features.Gate,
-		Burst:        128 << 20,
+		Burst:        daemon.ControlPlaneBurst,
 		Complete: func() error {
 			if err := config.Validate(table); err != nil {
 				return err

@@ -27,7 +27,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/controller-manager/pkg/clientbuilder"
-
 	"k8s.io/utils/clock"
 
 	"pilotis.dev/cmd/kube-controller-manager/controllers/kinds"

@@ -20,7 +20,8 @@ const (
 )
 
 // sparing drops an event that client-go's recorder would drop, before that works out how it resembles the ones before: a
-// scaled ReplicaSet has thousands of them, which took an eighth of the CPU time of its pods.
+// scaled ReplicaSet has thousands of them, which took an eighth of the CPU time of its pods. The count of "combined from similar
+// events" leaves out what was dropped.
 type sparing struct {
 	record.EventRecorder
 	clock clock.PassiveClock

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -33,5 +34,26 @@ func TestAFloodOfEventsIsCut(t *testing.T) {
 	recorder.Event(busy, v1.EventTypeNormal, "Created", "a pod")
 	if n := len(sink.Events); n != eventBurst+3 {
 		t.Errorf("%d events after five minutes, expected one more", n)
+	}
+}
+
+// TestClientGoDropsNoLess shows that client-go's recorder would not have sent what is dropped before it.
+func TestClientGoDropsNoLess(t *testing.T) {
+	fake := testingclock.NewFakeClock(time.Now())
+	ours := newSparing(record.NewFakeRecorder(1000), fake)
+	theirs := record.NewEventCorrelator(fake)
+	object := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "busy", UID: "1"}}
+	for i := range 500 {
+		result, err := theirs.EventCorrelate(&v1.Event{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint("e", i)}, Reason: "Created", Message: fmt.Sprint("pod ", i),
+			InvolvedObject: v1.ObjectReference{Kind: "Pod", Namespace: "default", Name: "busy", UID: "1"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if passes := ours.passes(object); passes == result.Skip {
+			t.Fatalf("event %d passes here: %t, there: %t", i, passes, !result.Skip)
+		}
+		fake.Step(time.Duration(i%40) * time.Second)
 	}
 }

@@ -30,7 +30,9 @@ func (a *Actor) CreateSandbox(ctx context.Context, pod *v1.Pod, attempt uint32) 
 	}
 	id, err := a.Runtime.RunPodSandbox(ctx, config, handler)
 	if err != nil {
-		a.Recorder.Eventf(pod, v1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: %v", err)
+		if ctx.Err() == nil { // else the pod is to go
+			a.Recorder.Eventf(pod, v1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: %v", err)
+		}
 		return "", fmt.Errorf("creating the sandbox: %w", err)
 	}
 	return id, nil

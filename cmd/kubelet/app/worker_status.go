@@ -33,9 +33,10 @@ func (w *worker) publish(ctx context.Context, now *observed.Pod, final bool) {
 		known.Status.Conditions = mergeConditions(pod.Status.Conditions, last.Conditions)
 		pod = known
 	}
+	ending := w.pod.DeletionTimestamp != nil || w.rejected != nil
 	in := status.Input{
 		Pod: pod, Observed: now, HostIPs: k.HostIPs(), Now: time.Now(), Waiting: w.waiting, Rejected: w.rejected, Resize: w.resize,
-		Ending:  w.pod.DeletionTimestamp != nil || w.rejected != nil,
+		Ending: ending, Ended: ending && final,
 		Ready:   func(c string) bool { ready, known := k.Probes.Ready(w.uid, c); return ready || !known },
 		Started: func(c string) bool { return k.Probes.Started(w.uid, c) },
 	}

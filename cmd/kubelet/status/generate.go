@@ -34,6 +34,8 @@ type Input struct {
 	Rejected *Rejection
 	// Ending: the pod is to end, and its containers are being stopped or are gone.
 	Ending bool
+	// Ended: the pod is to end, and nothing of it runs or will.
+	Ended bool
 	// Resize is how far a resize of the pod is.
 	Resize  Resize
 	Ready   func(container string) bool // by readiness probe; true without one
@@ -102,7 +104,15 @@ func Generate(in Input) v1.PodStatus {
 		c := (*v1.Container)(&in.Pod.Spec.EphemeralContainers[i].EphemeralContainerCommon)
 		s.EphemeralContainerStatuses = append(s.EphemeralContainerStatuses, g.container(c, old.EphemeralContainerStatuses, plan.Ephemeral))
 	}
+	if in.Ended && len(uninitialized(in.Pod, &s)) == 0 {
+		giveUp(s.ContainerStatuses)
+	}
 	s.Phase = phase(in, &s)
+	if in.Ended && !final(s.Phase) {
+		// Who waits for the end, such as a Job with a pod failure policy, would wait for ever for a pod that was deleted
+		// before it began.
+		s.Phase = v1.PodFailed
+	}
 	if in.Rejected != nil {
 		s.Phase, s.Reason, s.Message = v1.PodFailed, in.Rejected.Reason, in.Rejected.Message
 	} else if final(old.Phase) {
@@ -210,10 +220,9 @@ func (g generator) absent(c *v1.Container, old []v1.ContainerStatus, i int, kind
 		return old[i].State
 	}
 	if i >= 0 && old[i].State.Running != nil {
-		return v1.ContainerState{Terminated: &v1.ContainerStateTerminated{
-			ExitCode: 137, Reason: "ContainerStatusUnknown", ContainerID: old[i].ContainerID, StartedAt: old[i].State.Running.StartedAt,
-			Message: "The container could not be located when the pod was terminated",
-		}}
+		lost := unlocated()
+		lost.Terminated.ContainerID, lost.Terminated.StartedAt = old[i].ContainerID, old[i].State.Running.StartedAt
+		return lost
 	}
 	if w, ok := g.in.Waiting[c.Name]; ok {
 		return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: w.Reason, Message: w.Message}}
@@ -223,6 +232,22 @@ func (g generator) absent(c *v1.Container, old []v1.ContainerStatus, i int, kind
 		reason = "PodInitializing"
 	}
 	return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: reason}}
+}
+
+// unlocated is the end of a container of which the runtime tells nothing.
+func unlocated() v1.ContainerState {
+	return v1.ContainerState{Terminated: &v1.ContainerStateTerminated{
+		ExitCode: 137, Reason: "ContainerStatusUnknown", Message: "The container could not be located when the pod was terminated",
+	}}
+}
+
+// giveUp ends the containers that did not start and never will.
+func giveUp(containers []v1.ContainerStatus) {
+	for i := range containers {
+		if c := &containers[i]; c.State.Terminated == nil {
+			c.State = unlocated()
+		}
+	}
 }
 
 func (g generator) previous(newest *observed.Container) *observed.Container {
@@ -375,6 +400,18 @@ func flag(kind v1.PodConditionType, holds bool, reason, message string) v1.PodCo
 }
 
 func initialized(pod *v1.Pod, s *v1.PodStatus) v1.PodCondition {
+	incomplete := uninitialized(pod, s)
+	if s.Phase == v1.PodSucceeded {
+		return v1.PodCondition{Type: v1.PodInitialized, Status: v1.ConditionTrue, Reason: "PodCompleted"}
+	}
+	return flag(v1.PodInitialized, len(incomplete) == 0, "ContainersNotInitialized", fmt.Sprintf("containers with incomplete status: [%s]", strings.Join(incomplete, " ")))
+}
+
+// uninitialized are the init containers that the regular ones wait for.
+func uninitialized(pod *v1.Pod, s *v1.PodStatus) []string {
+	if begun(s) {
+		return nil
+	}
 	var incomplete []string
 	for i, c := range pod.Spec.InitContainers {
 		st := s.InitContainerStatuses[i]
@@ -386,13 +423,7 @@ func initialized(pod *v1.Pod, s *v1.PodStatus) v1.PodCondition {
 			incomplete = append(incomplete, c.Name)
 		}
 	}
-	if s.Phase == v1.PodSucceeded {
-		return v1.PodCondition{Type: v1.PodInitialized, Status: v1.ConditionTrue, Reason: "PodCompleted"}
-	}
-	if begun(s) {
-		incomplete = nil
-	}
-	return flag(v1.PodInitialized, len(incomplete) == 0, "ContainersNotInitialized", fmt.Sprintf("containers with incomplete status: [%s]", strings.Join(incomplete, " ")))
+	return incomplete
 }
 
 func containersReady(pod *v1.Pod, s *v1.PodStatus) v1.PodCondition {

@@ -84,6 +84,10 @@ func TestPhaseAndReadiness(t *testing.T) {
 		{name: "an end is final", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(running("a")), change: func(in *Input) { in.Pod.Status.Phase = v1.PodFailed }, phase: v1.PodFailed, ready: true},
 		{name: "deleted with success", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(exited("a", 0)), change: func(in *Input) { in.Ending = true }, phase: v1.PodSucceeded, reason: "PodCompleted"},
 		{name: "deleted with a failure", pod: pod(v1.RestartPolicyAlways, nil, "a"), observed: sees(exited("a", 137)), change: func(in *Input) { in.Ending = true }, phase: v1.PodFailed, reason: "PodFailed"},
+		{name: "deleted before it began", pod: pod(v1.RestartPolicyAlways, nil, "a"), change: func(in *Input) { in.Ending, in.Ended = true, true }, phase: v1.PodFailed, reason: "PodFailed"},
+		{name: "deleted between two containers", pod: pod(v1.RestartPolicyAlways, nil, "a", "b"), observed: sees(exited("a", 0)), change: func(in *Input) { in.Ending, in.Ended = true, true }, phase: v1.PodFailed, reason: "PodFailed"},
+		{name: "deleted while it was initialised", pod: pod(v1.RestartPolicyAlways, []string{"i"}, "a"), observed: sees(exited("i", 0)), change: func(in *Input) { in.Ending, in.Ended = true, true }, phase: v1.PodFailed, reason: "PodFailed"},
+		{name: "deleted before it was initialised", pod: pod(v1.RestartPolicyAlways, []string{"i"}, "a"), change: func(in *Input) { in.Ending, in.Ended = true, true }, phase: v1.PodFailed, reason: "PodFailed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := input(tt.pod, tt.observed)
@@ -163,6 +167,21 @@ func TestAContainerTheRuntimeLostIsUnknown(t *testing.T) {
 	c := Generate(input(p, nil)).ContainerStatuses[0]
 	if got := text(c.State); got != "terminated ContainerStatusUnknown" || c.ContainerID != "containerd://x" {
 		t.Errorf("state %q of %s", got, c.ContainerID)
+	}
+}
+
+func TestAContainerThatNeverStartedEndsWithItsPod(t *testing.T) {
+	in := input(pod(v1.RestartPolicyAlways, nil, "a", "b"), sees(exited("a", 3)))
+	in.Ending, in.Ended = true, true
+	s := Generate(in)
+	if a, b := text(s.ContainerStatuses[0].State), text(s.ContainerStatuses[1].State); a != "terminated Error" || b != "terminated ContainerStatusUnknown" {
+		t.Errorf("a is %s, b is %s", a, b)
+	}
+	in = input(pod(v1.RestartPolicyAlways, []string{"i"}, "a"), nil)
+	in.Ending, in.Ended = true, true
+	s = Generate(in)
+	if i, a := text(s.InitContainerStatuses[0].State), text(s.ContainerStatuses[0].State); i != "waiting PodInitializing" || a != "waiting PodInitializing" {
+		t.Errorf("i is %s, a is %s: the pod was never initialised", i, a)
 	}
 }
 

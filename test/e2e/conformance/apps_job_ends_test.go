@@ -49,6 +49,26 @@ func TestJobFailsByExitCode(t *testing.T) {
 	}
 }
 
+func TestJobOfPodsThatNeverBegin(t *testing.T) {
+	s := documented(t, "[sig-apps] Job should fail although its pods are deleted before they begin")
+	s.apply(`
+apiVersion: batch/v1
+kind: Job
+metadata: {name: j}
+spec:
+  activeDeadlineSeconds: 2
+  podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [42]}}]}
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: c, image: IMAGE, command: [sh, -c, "true"], envFrom: [{configMapRef: {name: missing}}]}]
+`)
+	if got := s.failure("j"); got != "DeadlineExceeded" {
+		t.Errorf("the Job failed because of %s", got)
+	}
+	s.hasNone("pods", jobPods)
+}
+
 // TestJobExitCodesIgnored: failures that a rule ignores do not count for the back-off limit.
 func TestJobExitCodesIgnored(t *testing.T) {
 	s := documented(t, "[sig-apps] Job should not count exit codes that a pod failure policy ignores")

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -16,6 +15,8 @@ import (
 	metricsapi "k8s.io/component-base/metrics/api/v1"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 	"k8s.io/utils/cpuset"
+
+	"pilotis.dev/api/quantities"
 )
 
 // faults collects a configuration's errors by field.
@@ -125,7 +126,7 @@ func validatePods(f *faults, c *kubeletconfig.KubeletConfiguration) {
 			f.invalid("allowedUnsafeSysctls", p, "must be a sysctl or a pattern ending in *")
 		}
 	}
-	if q, err := resource.ParseQuantity(c.ContainerLogMaxSize); err != nil {
+	if q, err := quantities.Parse(c.ContainerLogMaxSize); err != nil {
 		f.invalid("containerLogMaxSize", c.ContainerLogMaxSize, err.Error())
 	} else if q.Sign() == 0 {
 		f.invalid("containerLogMaxSize", c.ContainerLogMaxSize, "must not be 0; a negative size means no rotation")
@@ -192,7 +193,7 @@ func validateResources(f *faults, c *kubeletconfig.KubeletConfiguration) {
 			path := field.NewPath(name).Key(key)
 			if !slices.Contains([]string{"cpu", "memory", "ephemeral-storage", "pid"}, key) {
 				f.list = append(f.list, field.NotSupported(path, key, []string{"cpu", "ephemeral-storage", "memory", "pid"}))
-			} else if q, err := resource.ParseQuantity(list[key]); err != nil {
+			} else if q, err := quantities.Parse(list[key]); err != nil {
 				f.list = append(f.list, field.Invalid(path, list[key], err.Error()))
 			} else if q.Sign() < 0 {
 				f.list = append(f.list, field.Invalid(path, list[key], "must not be negative"))
@@ -250,7 +251,7 @@ func checkThreshold(text string) error {
 		}
 		return nil
 	}
-	q, err := resource.ParseQuantity(text)
+	q, err := quantities.Parse(text)
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,9 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
+
+	"pilotis.dev/api/quantities"
 )
 
 // Signal is something that runs out.
@@ -116,7 +117,7 @@ func parse(text string) (Amount, error) {
 		p, err := strconv.ParseFloat(percent, 64)
 		return Amount{Percent: p}, err
 	}
-	q, err := resource.ParseQuantity(text)
+	q, err := quantities.Parse(text)
 	return Amount{Quantity: uint64(max(q.Value(), 0))}, err // not negative
 }
 

@@ -9,6 +9,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"pilotis.dev/api/quantities"
 	"pilotis.dev/cmd/kubelet/node/machine"
 )
 
@@ -95,7 +96,7 @@ func threshold(text string, total uint64) uint64 {
 		}
 		return uint64(float64(total) * p / 100)
 	}
-	q, err := resource.ParseQuantity(text)
+	q, err := quantities.Parse(text)
 	if err != nil || q.Sign() < 0 {
 		return 0
 	}
@@ -107,7 +108,7 @@ func ParseReserved(lists ...map[string]string) (v1.ResourceList, error) {
 	sum := v1.ResourceList{}
 	for _, list := range lists {
 		for name, text := range list {
-			q, err := resource.ParseQuantity(text)
+			q, err := quantities.Parse(text)
 			if err != nil {
 				return nil, fmt.Errorf("reserved %s: %w", name, err)
 			}

@@ -76,6 +76,18 @@ func TestExcessiveIsRefused(t *testing.T) {
 	}
 }
 
+func TestParse(t *testing.T) {
+	for _, text := range []string{"1e-10000000", "1111111111111111011111111E111111110", strings.Repeat("9", 1_000_000)} {
+		var refused *quantities.Error
+		if _, err := quantities.Parse(text); !errors.As(err, &refused) {
+			t.Errorf("%.40s: %v", text, err)
+		}
+	}
+	if q, err := quantities.Parse("100Mi"); err != nil || q.Value() != 100<<20 {
+		t.Errorf("100Mi is %v: %v", q.Value(), err)
+	}
+}
+
 func TestUTF16(t *testing.T) {
 	text := []byte{0xff, 0xfe}
 	for _, c := range []byte(strings.Replace(pod, "LIMIT", "1e-10000000", 1)) {

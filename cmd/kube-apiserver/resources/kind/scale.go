@@ -2,6 +2,7 @@ package kind
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
@@ -145,7 +147,7 @@ func (s *Scale[T]) apply(ctx context.Context, obj T, info rest.UpdatedObjectInfo
 	}
 	if scale.ResourceVersion != "" && scale.ResourceVersion != obj.GetResourceVersion() {
 		return nil, apierrors.NewConflict(s.store.DefaultQualifiedResource, obj.GetName(),
-			fmt.Errorf("it was changed meanwhile (resourceVersion %s is now %s): read it again and retry", scale.ResourceVersion, obj.GetResourceVersion()))
+			errors.New(registry.OptimisticLockErrorMsg))
 	}
 	n := scale.Spec.Replicas
 	*s.scaling.Replicas(obj) = &n

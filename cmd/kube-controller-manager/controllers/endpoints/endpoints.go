@@ -68,7 +68,19 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, batch t
 		return nil
 	})
 	c.WatchBatched(pods.Informer(), batch, func(obj any) []reconcile.Key { return sliceskeys.SelectedBy(f, obj) })
-	c.Watch(endpoints.Informer(), nil)
+	c.Watch(endpoints.Informer(), func(obj any) []reconcile.Key {
+		e, ok := obj.(*v1.Endpoints)
+		if !ok {
+			return nil
+		}
+		if _, err := endpoints.Lister().Endpoints(e.Namespace).Get(e.Name); !apierrors.IsNotFound(err) {
+			return nil
+		}
+		if _, err := services.Lister().Services(e.Namespace).Get(e.Name); err != nil {
+			return nil // they went with their Service
+		}
+		return []reconcile.Key{{Namespace: e.Namespace, Name: e.Name}}
+	})
 	return c
 }
 

@@ -2,11 +2,32 @@ package endpoints
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
 )
+
+func TestDeletedEndpointsAreMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		l.Seed(&v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: "web"}, Spec: v1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []v1.ServicePort{{Port: 80}}}})
+		l.Run(t, New(l.Informers, l.Client, 0, 1))
+		client := l.Client.CoreV1().Endpoints("d")
+		time.Sleep(time.Minute)
+		if err := client.Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := client.Get(t.Context(), "web", metav1.GetOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
 
 func TestForSortsAddressesByReadiness(t *testing.T) {
 	pod := func(name, ip string, ready v1.ConditionStatus) *v1.Pod {

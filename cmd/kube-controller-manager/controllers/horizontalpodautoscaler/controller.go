@@ -284,14 +284,14 @@ func (l *look) recommend(ctx context.Context) (int32, string, error) {
 	var best int32
 	var metric string
 	var firstErr error
-	var firstReason string
+	var firstReason, firstSource string
 	statuses := make([]autoscalingv2.MetricStatus, 0, len(specs))
 	failures := 0
 	for _, spec := range specs {
 		m, err := l.measure(ctx, spec, list, selector)
 		if err != nil {
 			if failures++; firstErr == nil {
-				firstErr, firstReason = err, m.failReason
+				firstErr, firstReason, firstSource = err, m.failReason, source(spec)
 			}
 			l.recorder.Event(l.hpa, v1.EventTypeWarning, m.failReason, err.Error())
 			continue
@@ -304,7 +304,7 @@ func (l *look) recommend(ctx context.Context) (int32, string, error) {
 	l.status.CurrentMetrics = statuses
 	if failures == len(specs) || failures > 0 && best < l.scale.Spec.Replicas {
 		l.set(autoscalingv2.ScalingActive, v1.ConditionFalse, firstReason, fmt.Sprintf("the HPA was unable to compute the replica count: %v", firstErr))
-		return 0, "", fmt.Errorf("invalid metrics (%d invalid out of %d), first error is: %w", failures, len(specs), firstErr)
+		return 0, "", fmt.Errorf("invalid metrics (%d invalid out of %d), first error is: failed to get %s metric value: %w", failures, len(specs), firstSource, firstErr)
 	}
 	l.set(autoscalingv2.ScalingActive, v1.ConditionTrue, "ValidMetricFound", "the HPA was able to successfully calculate a replica count from "+metric)
 	return best, metric, nil

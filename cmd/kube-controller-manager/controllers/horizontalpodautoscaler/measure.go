@@ -3,6 +3,7 @@ package horizontalpodautoscaler
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	v1 "k8s.io/api/core/v1"
@@ -36,6 +37,17 @@ func (l *look) measure(ctx context.Context, spec autoscalingv2.MetricSpec, list 
 	return measurement{failReason: "InvalidMetricSourceType"}, fmt.Errorf("unknown metric source type %q", spec.Type)
 }
 
+// source names in texts where a metric comes from.
+func source(spec autoscalingv2.MetricSpec) string {
+	switch spec.Type {
+	case autoscalingv2.ResourceMetricSourceType:
+		return string(spec.Resource.Name) + " resource"
+	case autoscalingv2.ContainerResourceMetricSourceType:
+		return spec.ContainerResource.Container + " container"
+	}
+	return strings.ToLower(string(spec.Type))
+}
+
 func (l *look) timing() timing {
 	return timing{l.now, l.CPUInitializationPeriod, l.InitialReadinessDelay}
 }
@@ -55,7 +67,11 @@ func (l *look) measureResource(ctx context.Context, name v1.ResourceName, contai
 	}
 	samples, err := l.source.Resource(ctx, name, l.hpa.Namespace, selector, container)
 	if err != nil {
-		return m, fmt.Errorf("failed to get %s usage: %w", name, err)
+		wanted := "utilization"
+		if target.AverageValue != nil {
+			wanted = "usage"
+		}
+		return m, fmt.Errorf("failed to get %s %s: unable to get metrics for resource %s: %w", name, wanted, name, err)
 	}
 	sort := sortPods(list, samples, name, l.timing())
 	current := autoscalingv2.MetricValueStatus{}
@@ -111,7 +127,7 @@ func (l *look) measurePods(spec *autoscalingv2.PodsMetricSource, list []*v1.Pod,
 	}
 	samples, err := l.source.Pods(spec.Metric, l.hpa.Namespace, selector)
 	if err != nil {
-		return m, err
+		return m, fmt.Errorf("unable to get metric %s: %w", spec.Metric.Name, err)
 	}
 	goal := spec.Target.AverageValue.MilliValue()
 	var average int64
@@ -165,7 +181,7 @@ func (l *look) measureExternal(spec *autoscalingv2.ExternalMetricSource, list []
 	m := measurement{failReason: "FailedGetExternalMetric", name: fmt.Sprintf("external metric %s", spec.Metric.Name)}
 	values, err := l.source.External(spec.Metric, l.hpa.Namespace)
 	if err != nil {
-		return m, err
+		return m, fmt.Errorf("failed to get %s external metric: unable to get external metric %s/%s/%+v: %w", spec.Metric.Name, l.hpa.Namespace, spec.Metric.Name, spec.Metric.Selector, err)
 	}
 	var sum int64
 	for _, v := range values {

@@ -253,7 +253,7 @@ func joined(errs []error) string {
 func counted(m map[schema.GroupVersionResource]int) string {
 	var out []string
 	for r, n := range m {
-		out = append(out, fmt.Sprintf("%s has %d resource instances", r.GroupResource(), n))
+		out = append(out, fmt.Sprintf("%s.%s has %d resource instances", r.Resource, r.Group, n))
 	}
 	sort.Strings(out)
 	return strings.Join(out, ", ")

@@ -124,7 +124,7 @@ func TestWhatHoldsANamespaceIsTold(t *testing.T) {
 			t.Fatal("the namespace went before its content")
 		}
 		for kind, want := range map[v1.NamespaceConditionType]string{
-			v1.NamespaceContentRemaining:    "Some resources are remaining: configmaps has 1 resource instances",
+			v1.NamespaceContentRemaining:    "Some resources are remaining: configmaps. has 1 resource instances",
 			v1.NamespaceFinalizersRemaining: "Some content in the namespace has finalizers remaining: example.org/wait in 1 resource instances",
 		} {
 			if c := condition(ns, kind); c.Status != v1.ConditionTrue || c.Message != want {

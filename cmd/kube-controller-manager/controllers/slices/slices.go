@@ -89,6 +89,9 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		if !ok || s.Labels[discoveryv1.LabelManagedBy] != controllerName || s.Labels[discoveryv1.LabelServiceName] == "" {
 			return nil
 		}
+		if now, err := slices.Lister().EndpointSlices(s.Namespace).Get(s.Name); apierrors.IsNotFound(err) || (err == nil && now.DeletionTimestamp != nil) {
+			tracker.HandleDeletion(s) // or its own write of the slice would be waited for, for ever
+		}
 		return []reconcile.Key{{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}}
 	})
 	return c

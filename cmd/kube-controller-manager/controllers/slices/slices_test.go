@@ -96,6 +96,43 @@ func TestSlicesFollowThePodsOfAService(t *testing.T) {
 	})
 }
 
+// Somebody deletes a slice: another takes its place, and the rest of the Service's stay current.
+func TestADeletedSliceIsMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		ctx := t.Context()
+		l.Seed(&v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}, backend("p0", "10.1.0.0", v1.ConditionTrue), backend("p1", "10.1.0.1", v1.ConditionTrue), &v1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: "web"},
+			Spec:       v1.ServiceSpec{Selector: map[string]string{"app": "web"}, IPFamilies: []v1.IPFamily{v1.IPv4Protocol}, ClusterIP: "10.0.0.9", Ports: []v1.ServicePort{{Port: 80}}},
+		})
+		l.Run(t, New(l.Informers, l.Client, l.Events, 1, 0, 1))
+		client := l.Client.DiscoveryV1().EndpointSlices("d")
+		time.Sleep(time.Minute)
+		list, err := client.List(ctx, metav1.ListOptions{})
+		if err != nil || len(list.Items) != 2 {
+			t.Fatalf("%d slices (%v), want one a pod", len(list.Items), err)
+		}
+		if err := client.Delete(ctx, list.Items[0].Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if list, err = client.List(ctx, metav1.ListOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range list.Items {
+			for _, e := range s.Endpoints {
+				got = append(got, e.Addresses[0])
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, []string{"10.1.0.0", "10.1.0.1"}) {
+			t.Errorf("endpoints %v after a slice was deleted", got)
+		}
+	})
+}
+
 // Changes of pods that come together are written together.
 func TestChangesOfPodsAreBatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 type sightings struct {
 	mu    sync.Mutex
 	since map[types.NamespacedName]sighting
+	// scheduled are the pods whose deletion waits for the end of a toleration.
+	scheduled map[types.NamespacedName]bool
 }
 
 type sighting struct {
@@ -56,4 +58,21 @@ func (s *sightings) forget(key reconcile.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.since, key)
+	delete(s.scheduled, key)
+}
+
+// schedule notes that the pod's deletion waits.
+func (s *sightings) schedule(key reconcile.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scheduled[key] = true
+}
+
+// cancel reports whether the pod's deletion waited. It does no longer.
+func (s *sightings) cancel(key reconcile.Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waited := s.scheduled[key]
+	delete(s.scheduled, key)
+	return waited
 }

@@ -22,7 +22,7 @@ import (
 func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorder record.EventRecorder, c clock.WithTicker) *reconcile.Controller {
 	informer, nodes := f.Core().V1().Pods(), f.Core().V1().Nodes()
 	podsOn := pods.ByNode(informer.Informer())
-	seen := &sightings{since: map[types.NamespacedName]sighting{}}
+	seen := &sightings{since: map[types.NamespacedName]sighting{}, scheduled: map[types.NamespacedName]bool{}}
 	r := reconcile.New("taint_eviction_controller", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		pod, err := informer.Lister().Pods(key.Namespace).Get(key.Name)
 		if err != nil || pod.Spec.NodeName == "" || pod.DeletionTimestamp != nil || ended(pod) {
@@ -37,8 +37,12 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		left, evict := Stay(pod, node.Spec.Taints, now, seen.note(key, pod.UID, node.Spec.Taints, now))
 		switch {
 		case !evict:
+			if seen.cancel(key) {
+				recorder.Event(pod, v1.EventTypeNormal, "TaintManagerEviction", "Cancelling deletion of Pod "+key.String())
+			}
 			return reconcile.Result{}, nil
 		case left > 0:
+			seen.schedule(key)
 			return reconcile.Result{RequeueAfter: left}, nil
 		}
 		recorder.Event(pod, v1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod "+key.String())
@@ -57,7 +61,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 	r.Watch(nodes.Informer(), func(obj any) []reconcile.Key {
 		n, ok := obj.(*v1.Node)
 		if !ok || !hasNoExecute(n.Spec.Taints) {
-			return nil
+			return nil // what an update took away is asked about, too
 		}
 		var keys []reconcile.Key
 		for _, p := range podsOn(n.Name) {
@@ -108,19 +112,13 @@ func Stay(pod *v1.Pod, taints []v1.Taint, now time.Time, firstSeen func(*v1.Tain
 	return left, evict
 }
 
-// tolerance reports whether the pod tolerates the taint, and for how many seconds at most; nil: for ever.
+// tolerance reports whether the pod tolerates the taint, and for how many seconds at most; nil: for ever. The first
+// toleration that matches decides.
 func tolerance(pod *v1.Pod, taint *v1.Taint) (bool, *int64) {
-	tolerated := false
-	var shortest *int64
 	for i := range pod.Spec.Tolerations {
-		t := &pod.Spec.Tolerations[i]
-		if !t.ToleratesTaint(klog.Background(), taint, true) {
-			continue
-		}
-		tolerated = true
-		if t.TolerationSeconds != nil && (shortest == nil || *t.TolerationSeconds < *shortest) {
-			shortest = t.TolerationSeconds
+		if t := &pod.Spec.Tolerations[i]; t.ToleratesTaint(klog.Background(), taint, true) {
+			return true, t.TolerationSeconds
 		}
 	}
-	return tolerated, shortest
+	return false, nil
 }

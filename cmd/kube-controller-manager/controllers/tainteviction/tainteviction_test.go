@@ -21,6 +21,12 @@ func tolerating(seconds *int64) *v1.Pod {
 		Tolerations: []v1.Toleration{{Key: "k", Operator: v1.TolerationOpExists, TolerationSeconds: seconds}}}}
 }
 
+// both is the first pod with the other's tolerations after its own.
+func both(first, second *v1.Pod) *v1.Pod {
+	first.Spec.Tolerations = append(first.Spec.Tolerations, second.Spec.Tolerations...)
+	return first
+}
+
 func TestStay(t *testing.T) {
 	now := time.Unix(1000, 0)
 	added := func(ago time.Duration) *metav1.Time { return &metav1.Time{Time: now.Add(-ago)} }
@@ -36,6 +42,8 @@ func TestStay(t *testing.T) {
 		{"tolerated for ever", tolerating(nil), v1.Taint{Key: "k", Effect: v1.TaintEffectNoExecute}, now, 0, false},
 		{"for a time since it was added", tolerating(ptr.To[int64](60)), v1.Taint{Key: "k", Effect: v1.TaintEffectNoExecute, TimeAdded: added(20 * time.Second)}, now, 40 * time.Second, true},
 		{"for a time since it was seen, when it does not say", tolerating(ptr.To[int64](60)), v1.Taint{Key: "k", Effect: v1.TaintEffectNoExecute}, now.Add(-50 * time.Second), 10 * time.Second, true},
+		{"by the first toleration that matches", both(tolerating(nil), tolerating(ptr.To[int64](4))), v1.Taint{Key: "k", Effect: v1.TaintEffectNoExecute}, now, 0, false},
+		{"by the first of two limits", both(tolerating(ptr.To[int64](300)), tolerating(ptr.To[int64](4))), v1.Taint{Key: "k", Effect: v1.TaintEffectNoExecute}, now, 300 * time.Second, true},
 		{"a soft taint", &v1.Pod{}, v1.Taint{Key: "k", Effect: v1.TaintEffectNoSchedule}, now, 0, false},
 	}
 	for _, tt := range tests {
@@ -46,6 +54,39 @@ func TestStay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A taint that goes in time leaves the pod where it is, and the event says so.
+func TestATaintThatGoesCancels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		node := &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Spec: v1.NodeSpec{Taints: []v1.Taint{{Key: "k", Effect: v1.TaintEffectNoExecute}}}}
+		client, events := fake.NewClientset(tolerating(ptr.To[int64](60)), node), record.NewFakeRecorder(10)
+		factory := informers.NewSharedInformerFactory(client, 0)
+		c := New(factory, client, events, clock.RealClock{})
+		factory.Start(ctx.Done())
+		go c.Run(ctx)
+		time.Sleep(5 * time.Second)
+		free := node.DeepCopy()
+		free.ResourceVersion, free.Spec.Taints = "2", nil
+		if _, err := client.CoreV1().Nodes().Update(ctx, free, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if _, err := client.CoreV1().Pods("d").Get(ctx, "p", metav1.GetOptions{}); err != nil {
+			t.Error(err)
+		}
+		if len(events.Events) != 1 {
+			t.Fatalf("%d events, want one", len(events.Events))
+		}
+		if got := <-events.Events; got != "Normal TaintManagerEviction Cancelling deletion of Pod d/p" {
+			t.Error(got)
+		}
+		cancel()
+		factory.Shutdown()
+		time.Sleep(time.Second)
+	})
 }
 
 // TestKubectlTaintEvictsInTime: a taint without timeAdded, as kubectl taint writes it, ends the pod when its toleration does.

@@ -161,3 +161,31 @@ func TestSlicesOfTwoPorts(t *testing.T) {
 		})
 	}
 }
+
+func TestDeletedEndpointsComeBack(t *testing.T) {
+	s := documented(t, "[sig-network] EndpointSlices and Endpoints should be made anew when somebody deletes them")
+	s.apply(`
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+`)
+	const label = "kubernetes.io/service-name=web"
+	here := func() {
+		t.Helper()
+		s.eventually("a slice of the Service", func() (any, bool) {
+			names := s.names("endpointslices", label)
+			return names, len(names) == 1
+		})
+		s.shows("web", "endpoints/web", ".metadata.name")
+	}
+	here()
+	s.kubectl("delete", "endpointslices", "-l", label)
+	s.kubectl("delete", "endpoints", "web")
+	here()
+	s.start(s.pod("p", "sleep 1000", func(p *v1.Pod) { p.Labels = map[string]string{"app": "web"} }))
+	s.eventually("the pod's address in the slice", func() (any, bool) {
+		got := s.readAll("endpointslices", metav1.ListOptions{LabelSelector: label}, ".items[*].endpoints[*].targetRef.name")
+		return got, got == "p"
+	})
+}

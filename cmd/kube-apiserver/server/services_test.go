@@ -112,12 +112,17 @@ func TestServiceAddressFaults(t *testing.T) {
 	if _, err := services.Create(ctx, svc, metav1.CreateOptions{}); err != nil {
 		t.Errorf("what was refused is not free: %v", err)
 	}
+	svc.Name, svc.Spec.ClusterIP = "clash", ""
+	_, err := services.Create(ctx, svc, metav1.CreateOptions{})
+	if want := "spec.ports[0].nodePort: Invalid value: 30998: provided port is already allocated"; err == nil || !strings.HasSuffix(err.Error(), "is invalid: "+want) {
+		t.Errorf("a taken port: got %v, want %s", err, want)
+	}
 	headless := service("headless")
 	headless.Spec.ClusterIP = "None"
 	if _, err := services.Create(ctx, headless, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := services.Patch(ctx, "headless", types.MergePatchType, []byte(`{"spec":{"type":"NodePort"}}`), metav1.PatchOptions{})
+	_, err = services.Patch(ctx, "headless", types.MergePatchType, []byte(`{"spec":{"type":"NodePort"}}`), metav1.PatchOptions{})
 	mustBe(t, "node ports for a headless service", err, apierrors.IsInvalid)
 }
 

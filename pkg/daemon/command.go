@@ -32,8 +32,8 @@ type Daemon struct {
 	Flags *cliflag.NamedFlagSets
 	// Logging is set when a configuration file carries the logging options too; otherwise they are flags alone.
 	Logging *logsapi.LoggingConfiguration
-	// FeatureGates, when set, gate the logging options (contextual logging, JSON info buffers).
-	FeatureGates featuregate.FeatureGate
+	// FeatureGates, when set, gate the logging options (contextual logging, JSON info buffers) and are told as metrics.
+	FeatureGates featuregate.MutableFeatureGate
 	// Complete runs after the flags are parsed and before logging is set up: read the configuration file,
 	// validate. What it returns is printed as one line, exit code 1.
 	Complete func() error
@@ -69,6 +69,9 @@ func Command(d Daemon) *cobra.Command {
 			}
 			if err := logsapi.ValidateAndApply(logging, d.FeatureGates); err != nil {
 				return err
+			}
+			if d.FeatureGates != nil {
+				d.FeatureGates.AddMetrics()
 			}
 			cliflag.PrintFlags(cmd.Flags())
 			ctx, stop := SignalContext()

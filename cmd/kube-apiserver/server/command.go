@@ -25,7 +25,7 @@ func Command() *cobra.Command {
 		Long: "kube-apiserver validates and stores the objects of a cluster (pods, services, deployments …) and is the\n" +
 			"door through which all other parts see and change them.",
 		Flags:        fss,
-		FeatureGates: utilfeature.DefaultFeatureGate,
+		FeatureGates: utilfeature.DefaultMutableFeatureGate,
 		Burst:        daemon.ControlPlaneBurst,
 		Complete: func() error {
 			if err := o.Complete(); err != nil {

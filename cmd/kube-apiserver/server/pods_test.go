@@ -1,12 +1,15 @@
 package server
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -189,6 +192,88 @@ func TestEphemeralContainers(t *testing.T) {
 	}
 	if len(got.Spec.EphemeralContainers) != 1 || got.Labels["sneaked"] != "" || got.Generation != 2 {
 		t.Errorf("got %d ephemeral containers, labels %v, generation %d", len(got.Spec.EphemeralContainers), got.Labels, got.Generation)
+	}
+}
+
+// A resize changes CPU and memory of the containers that are there; other containers are refused, not overlooked.
+func TestResizeKeepsContainers(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	pods, ctx := s.client.CoreV1().Pods(ns), t.Context()
+	p := pod("p")
+	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "example.com/i"})
+	was, err := pods.Create(ctx, p, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const number, others = "containers may not be added or removed on resize", "only cpu and memory resources are mutable"
+	for _, tt := range []struct {
+		name   string
+		change func(*corev1.PodSpec)
+		want   string
+	}{
+		{"added", func(s *corev1.PodSpec) {
+			s.Containers = append(s.Containers, *s.Containers[1].DeepCopy())
+			s.Containers[2].Name = "third"
+		}, number},
+		{"removed", func(s *corev1.PodSpec) { s.Containers = s.Containers[:1] }, number},
+		{"added at the start", func(s *corev1.PodSpec) {
+			s.InitContainers = []corev1.Container{*s.Containers[1].DeepCopy()}
+			s.InitContainers[0].Name = "first"
+		}, number},
+		{"renamed", func(s *corev1.PodSpec) { s.Containers[1].Name = "other" }, others},
+		{"in another order", func(s *corev1.PodSpec) { slices.Reverse(s.Containers) }, others},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			wish := was.DeepCopy()
+			tt.change(&wish.Spec)
+			_, err := pods.UpdateResize(ctx, "p", wish, metav1.UpdateOptions{})
+			mustBe(t, "resize", err, apierrors.IsInvalid)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+	wish := was.DeepCopy()
+	wish.Spec.Containers[0].Image = "example.com/another"
+	got, err := pods.UpdateResize(ctx, "p", wish, metav1.UpdateOptions{})
+	if err != nil || got.Spec.Containers[0].Image != was.Spec.Containers[0].Image {
+		t.Errorf("another image by resize: %v %v", got, err)
+	}
+}
+
+// Who applies a resize or a debugging container owns that, and not what else the manifest says.
+func TestAppliersOfPodPartsOwnThePart(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	pods, ctx := s.client.CoreV1().Pods(ns), t.Context()
+	p := pod("p")
+	p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}
+	if _, err := pods.Create(ctx, p, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	name, image := p.Spec.Containers[0].Name, p.Spec.Containers[0].Image
+	for _, tt := range []struct{ part, spec, want string }{
+		{"resize", fmt.Sprintf(`{"containers":[{"name":%q,"image":%q,"resources":{"requests":{"cpu":"200m"}}}]}`, name, image),
+			fmt.Sprintf(`{"f:spec":{"f:containers":{"k:{\"name\":\"%s\"}":{".":{},"f:resources":{"f:requests":{"f:cpu":{}}}}}}}`, name)},
+		{"ephemeralcontainers", fmt.Sprintf(`{"containers":[{"name":%q,"image":%q}],"ephemeralContainers":[{"name":"debug","image":"example.com/tools"}]}`, name, image),
+			`{"f:spec":{"f:ephemeralContainers":{"k:{\"name\":\"debug\"}":{".":{},"f:image":{},"f:name":{}}}}}`},
+	} {
+		body := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"sneaked":"in"}},"spec":` + tt.spec + `}`
+		got, err := pods.Patch(ctx, "p", types.ApplyPatchType, []byte(body), metav1.PatchOptions{FieldManager: "of-" + tt.part, Force: ptr.To(true)}, tt.part)
+		if err != nil {
+			t.Errorf("%s: %v", tt.part, err)
+			continue
+		}
+		owned := ""
+		for _, m := range got.ManagedFields {
+			if m.Manager == "of-"+tt.part {
+				owned = m.FieldsV1.String()
+			}
+		}
+		if owned != tt.want {
+			t.Errorf("%s: the applier owns %s, want %s", tt.part, owned, tt.want)
+		}
 	}
 }
 

@@ -76,6 +76,56 @@ func TestServiceAddresses(t *testing.T) {
 	mustBe(t, "the address of a deleted service", err, apierrors.IsNotFound)
 }
 
+// What a client says wrongly of addresses and ports is told as it said it, and nothing is taken for it.
+func TestServiceAddressFaults(t *testing.T) {
+	s := serve(t)
+	ns := s.namespace(t)
+	services, ctx := s.client.CoreV1().Services(ns), t.Context()
+	const ip, another, port = "10.96.3.50", "10.96.3.51", 30998
+	for _, tt := range []struct {
+		name string
+		spec func(*corev1.ServiceSpec)
+		want string
+	}{
+		{"headless-with-node-ports", func(s *corev1.ServiceSpec) { s.Type, s.ClusterIP = corev1.ServiceTypeNodePort, "None" },
+			"spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort services"},
+		{"headless-and-balanced", func(s *corev1.ServiceSpec) { s.Type, s.ClusterIP = corev1.ServiceTypeLoadBalancer, "None" },
+			"spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for LoadBalancer services"},
+		{"contradiction", func(s *corev1.ServiceSpec) { s.ClusterIP, s.ClusterIPs = another, []string{ip} },
+			"spec.clusterIPs: Invalid value: [\"10.96.3.50\"]: first value must match `clusterIP`"},
+		{"many-without-one", func(s *corev1.ServiceSpec) { s.ClusterIPs = []string{ip} },
+			"spec.clusterIPs: Invalid value: [\"10.96.3.50\"]: first value must match `clusterIP`"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			svc := service(tt.name)
+			svc.Spec.Type, svc.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, port
+			tt.spec(&svc.Spec)
+			_, err := services.Create(ctx, svc, metav1.CreateOptions{})
+			mustBe(t, "creation", err, apierrors.IsInvalid)
+			if err == nil || !strings.HasSuffix(err.Error(), "is invalid: "+tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+	svc := service("good")
+	svc.Spec.Type, svc.Spec.ClusterIP, svc.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, ip, port
+	if _, err := services.Create(ctx, svc, metav1.CreateOptions{}); err != nil {
+		t.Errorf("what was refused is not free: %v", err)
+	}
+	svc.Name, svc.Spec.ClusterIP = "clash", ""
+	_, err := services.Create(ctx, svc, metav1.CreateOptions{})
+	if want := "spec.ports[0].nodePort: Invalid value: 30998: provided port is already allocated"; err == nil || !strings.HasSuffix(err.Error(), "is invalid: "+want) {
+		t.Errorf("a taken port: got %v, want %s", err, want)
+	}
+	headless := service("headless")
+	headless.Spec.ClusterIP = "None"
+	if _, err := services.Create(ctx, headless, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = services.Patch(ctx, "headless", types.MergePatchType, []byte(`{"spec":{"type":"NodePort"}}`), metav1.PatchOptions{})
+	mustBe(t, "node ports for a headless service", err, apierrors.IsInvalid)
+}
+
 // Who turns a service into an alias clears the address and need not know of the families that came with it.
 func TestServiceBecomesAnAlias(t *testing.T) {
 	s := serve(t)

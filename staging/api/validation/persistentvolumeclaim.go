@@ -108,7 +108,7 @@ func claimSpec(f *faults, s *corev1.PersistentVolumeClaimSpec, p *field.Path, st
 	storage, ok := s.Resources.Requests[corev1.ResourceStorage]
 	switch {
 	case !ok:
-		f.required(p.Child("resources"), string(corev1.ResourceStorage), "")
+		f.required(p.Child("resources").Key(string(corev1.ResourceStorage)), "", "")
 	default:
 		positiveQuantity(f, storage, p.Child("resources").Child("requests").Key(string(corev1.ResourceStorage)))
 	}

@@ -179,6 +179,9 @@ func clusterIPs(f *faults, s *corev1.ServiceSpec, old *corev1.Service, p *field.
 	case len(s.ClusterIPs) > 0 && s.ClusterIPs[0] != s.ClusterIP:
 		f.invalid(at, "", s.ClusterIPs, "first value must match `clusterIP`")
 	}
+	if (s.Type == corev1.ServiceTypeNodePort || s.Type == corev1.ServiceTypeLoadBalancer) && slices.Equal(s.ClusterIPs, []string{corev1.ClusterIPNone}) {
+		f.invalid(at.Index(0), "", corev1.ClusterIPNone, fmt.Sprintf("may not be set to 'None' for %s services", s.Type))
+	}
 	for i, family := range s.IPFamilies {
 		oneOf(f, p.Child("ipFamilies").Index(i), "", family, corev1.IPv4Protocol, corev1.IPv6Protocol)
 		if slices.Contains(s.IPFamilies[:i], family) {

@@ -6,12 +6,13 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	"pilotis.dev/api/validation"
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
 
@@ -47,9 +48,7 @@ func Reviews(env *kind.Env) map[string]rest.Storage {
 type asker struct{ authorizer authorizer.Authorizer }
 
 func (a asker) subject(ctx context.Context, r *authorizationv1.SubjectAccessReview, admit func(context.Context) error) error {
-	errs := subjectFaults(r.Spec.User, r.Spec.Groups)
-	errs = append(errs, attributeFaults(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)...)
-	if err := invalid("SubjectAccessReview", errs); err != nil {
+	if err := invalid("SubjectAccessReview", r); err != nil {
 		return err
 	}
 	if err := admit(ctx); err != nil {
@@ -60,15 +59,7 @@ func (a asker) subject(ctx context.Context, r *authorizationv1.SubjectAccessRevi
 }
 
 func (a asker) local(ctx context.Context, r *authorizationv1.LocalSubjectAccessReview, admit func(context.Context) error) error {
-	errs := subjectFaults(r.Spec.User, r.Spec.Groups)
-	errs = append(errs, attributeFaults(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)...)
-	if r.Spec.NonResourceAttributes != nil {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "nonResourceAttributes"), r.Spec.NonResourceAttributes, "disallowed on this kind of request"))
-	}
-	if attrs := r.Spec.ResourceAttributes; attrs != nil && attrs.Namespace != r.Namespace {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "resourceAttributes", "namespace"), attrs.Namespace, "must match metadata.namespace"))
-	}
-	if err := invalid("LocalSubjectAccessReview", errs); err != nil {
+	if err := invalid("LocalSubjectAccessReview", r); err != nil {
 		return err
 	}
 	namespace := request.NamespaceValue(ctx)
@@ -88,7 +79,7 @@ func (a asker) local(ctx context.Context, r *authorizationv1.LocalSubjectAccessR
 }
 
 func (a asker) self(ctx context.Context, r *authorizationv1.SelfSubjectAccessReview, admit func(context.Context) error) error {
-	if err := invalid("SelfSubjectAccessReview", attributeFaults(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)); err != nil {
+	if err := invalid("SelfSubjectAccessReview", r); err != nil {
 		return err
 	}
 	who, ok := request.UserFrom(ctx)
@@ -100,6 +91,14 @@ func (a asker) self(ctx context.Context, r *authorizationv1.SelfSubjectAccessRev
 	}
 	a.answer(ctx, who, r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes, &r.Status)
 	return nil
+}
+
+func invalid(kind string, review runtime.Object) error {
+	errs := validation.Create(review)
+	if len(errs) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(authorizationv1.SchemeGroupVersion.WithKind(kind).GroupKind(), "", errs)
 }
 
 func (a asker) answer(ctx context.Context, who user.Info, res *authorizationv1.ResourceAttributes, non *authorizationv1.NonResourceAttributes,

@@ -15,7 +15,7 @@ import (
 // approval serves the subresource by which a request is approved or denied; it changes nothing but the conditions.
 func approval(store *kind.Store, env *kind.Env) (map[string]rest.Storage, error) {
 	st := approvalStrategy{RESTUpdateStrategy: store.UpdateStrategy, rules: env.Rules}
-	return map[string]rest.Storage{"approval": kind.NewUpdater(store, st, st)}, nil
+	return map[string]rest.Storage{"approval": kind.NewUpdater(store, st, approvalOwned())}, nil
 }
 
 type approvalStrategy struct {
@@ -39,8 +39,8 @@ func (approvalStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtim
 	return nil
 }
 
-func (approvalStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{
+func approvalOwned() map[fieldpath.APIVersion]fieldpath.Filter {
+	return fieldpath.NewExcludeFilterSetMap(map[fieldpath.APIVersion]*fieldpath.Set{
 		"certificates.k8s.io/v1": fieldpath.NewSet(fieldpath.MakePathOrDie("spec"), fieldpath.MakePathOrDie("status", "certificate")),
-	}
+	})
 }

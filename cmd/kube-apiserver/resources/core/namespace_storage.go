@@ -128,7 +128,7 @@ var _ rest.Updater = (*namespaceFinalize)(nil)
 
 func newNamespaceFinalize(store *kind.Store, env *kind.Env) *namespaceFinalize {
 	s := finalizeStrategy{RESTUpdateStrategy: store.UpdateStrategy, rules: env.Rules}
-	return &namespaceFinalize{kind.NewUpdater(store, s, store.ResetFieldsStrategy)}
+	return &namespaceFinalize{kind.NewUpdater(store, s, nil)}
 }
 
 // New implements rest.Storage.

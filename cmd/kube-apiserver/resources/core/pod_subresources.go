@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"slices"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -30,8 +31,8 @@ func podSubresources(pods *kind.Store, env *kind.Env) (map[string]rest.Storage, 
 	return map[string]rest.Storage{
 		"binding":             &podBinding{pods: pods, rules: env.Rules},
 		"eviction":            &podEviction{pods: pods, budgets: budgets},
-		"ephemeralcontainers": kind.NewUpdater(pods, ephemeral, ephemeral),
-		"resize":              kind.NewUpdater(pods, resize, resize),
+		"ephemeralcontainers": kind.NewUpdater(pods, ephemeral, ephemeralOwned()),
+		"resize":              kind.NewUpdater(pods, resize, resizeOwned()),
 		"log":                 &podLog{reach, env.Gates.Enabled(gated.PodLogsQuerySplitStreams)},
 		"exec":                newExec(reach, env.Authorizer),
 		"attach":              newAttach(reach, env.Authorizer),
@@ -71,26 +72,40 @@ func (podPartStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime
 	return nil
 }
 
-// GetResetFields is all but the part: an applier of the subresource comes to own nothing else.
-func (s podPartStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(fieldpath.MakePathOrDie("status"))}
-}
-
 func takeEphemeral(into, wish *corev1.Pod) {
 	into.Spec.EphemeralContainers = wish.Spec.EphemeralContainers
 }
 
-// takeResources takes the requests and limits of containers that are there by the same name (KEP-1287).
+// ephemeralOwned and resizeOwned are what take takes: an applier comes to own nothing that it cannot change.
+func ephemeralOwned() map[fieldpath.APIVersion]fieldpath.Filter {
+	return map[fieldpath.APIVersion]fieldpath.Filter{
+		"v1": fieldpath.NewIncludeMatcherFilter(fieldpath.MakePrefixMatcherOrDie("spec", "ephemeralContainers")),
+	}
+}
+
+func resizeOwned() map[fieldpath.APIVersion]fieldpath.Filter {
+	each := fieldpath.MatchAnyPathElement()
+	return map[fieldpath.APIVersion]fieldpath.Filter{"v1": fieldpath.NewIncludeMatcherFilter(
+		fieldpath.MakePrefixMatcherOrDie("spec", "resources"),
+		fieldpath.MakePrefixMatcherOrDie("spec", "containers", each, "resources"),
+		fieldpath.MakePrefixMatcherOrDie("spec", "containers", each, "resizePolicy"),
+		fieldpath.MakePrefixMatcherOrDie("spec", "initContainers", each, "resources"),
+		fieldpath.MakePrefixMatcherOrDie("spec", "initContainers", each, "resizePolicy"),
+	)}
+}
+
+// takeResources takes the requests and limits of containers (KEP-1287). A wish for other containers is kept whole, for
+// the validation to refuse.
 func takeResources(into, wish *corev1.Pod) {
+	sameName := func(a, b corev1.Container) bool { return a.Name == b.Name }
+	if !slices.EqualFunc(into.Spec.Containers, wish.Spec.Containers, sameName) ||
+		!slices.EqualFunc(into.Spec.InitContainers, wish.Spec.InitContainers, sameName) {
+		into.Spec = wish.Spec
+		return
+	}
 	take := func(into, wish []corev1.Container) {
-		byName := make(map[string]*corev1.Container, len(wish))
-		for i := range wish {
-			byName[wish[i].Name] = &wish[i]
-		}
 		for i := range into {
-			if w, ok := byName[into[i].Name]; ok {
-				into[i].Resources, into[i].ResizePolicy = w.Resources, w.ResizePolicy
-			}
+			into[i].Resources, into[i].ResizePolicy = wish[i].Resources, wish[i].ResizePolicy
 		}
 	}
 	take(into.Spec.Containers, wish.Spec.Containers)

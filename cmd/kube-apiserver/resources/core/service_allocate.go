@@ -47,12 +47,16 @@ func (a *allocation) finish(ctx context.Context, success bool) {
 	}
 }
 
-// allocate completes s with addresses and ports. On an error all is given back.
+// allocate completes s with addresses and ports. What the client says of addresses must be sound before anything is
+// taken for it. On an error all is given back.
 func allocate(ctx context.Context, allocator *serviceip.Allocator, s, old *corev1.Service, dryRun bool) (*allocation, error) {
 	a := &allocation{service: s, allocator: allocator, dryRun: dryRun}
 	pairClusterIP(s, old)
 	trimFamilies(s, old)
-	errs := setFamilies(s, old, allocator.Families())
+	errs, others := faultsOf(s, old)
+	if len(errs) == 0 {
+		errs = setFamilies(s, old, allocator.Families())
+	}
 	if len(errs) == 0 {
 		errs = a.addresses(ctx, s, old)
 	}
@@ -61,23 +65,30 @@ func allocate(ctx context.Context, allocator *serviceip.Allocator, s, old *corev
 	}
 	if len(errs) > 0 {
 		a.finish(ctx, false)
-		errs = append(errs, otherFaults(s, old)...)
+		errs = append(errs, others...)
 		return nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), s.Name, errs)
 	}
 	return a, nil
 }
 
-// otherFaults are those of the fields that allocation does not set: a client hears of all at once.
-func otherFaults(s, old *corev1.Service) field.ErrorList {
+// faultsOf are the faults of the addresses that the client chose, and those of the fields that allocation does not set:
+// a client hears of all at once.
+func faultsOf(s, old *corev1.Service) (addresses, others field.ErrorList) {
 	var errs field.ErrorList
 	if old == nil {
 		errs = validation.Create(s)
 	} else {
 		errs = validation.Update(s, old)
 	}
-	return slices.DeleteFunc(errs, func(e *field.Error) bool {
-		return strings.HasPrefix(e.Field, "spec.clusterIP") || strings.HasPrefix(e.Field, "spec.ipFamil") || strings.HasSuffix(e.Field, ".nodePort")
-	})
+	for _, e := range errs {
+		switch {
+		case strings.HasPrefix(e.Field, "spec.clusterIP"), strings.HasPrefix(e.Field, "spec.ipFamil"):
+			addresses = append(addresses, e)
+		case !strings.HasSuffix(e.Field, ".nodePort"):
+			others = append(others, e)
+		}
+	}
+	return addresses, others
 }
 
 func hasAddresses(s *corev1.Service) bool {
@@ -109,9 +120,9 @@ func (a *allocation) addresses(ctx context.Context, s, old *corev1.Service) fiel
 			} else {
 				s.Spec.ClusterIPs = append(s.Spec.ClusterIPs, ip)
 			}
-		}
-		if len(s.Spec.ClusterIPs) > 0 {
-			s.Spec.ClusterIP = s.Spec.ClusterIPs[0]
+			if i == 0 {
+				s.Spec.ClusterIP = ip
+			}
 		}
 	}
 	for _, ip := range had {

@@ -115,20 +115,27 @@ func (k *Kind[T]) Serve(store *Store, env *Env) (map[string]rest.Storage, error)
 
 func (k *Kind[T]) statusOf(store *Store, env *Env) *Updater {
 	st := statusStrategy[T]{newStrategy(k, env)}
-	return NewUpdater(store, st, st)
+	return NewUpdater(store, st, fieldpath.NewExcludeFilterSetMap(st.GetResetFields()))
 }
 
 // Updater is a subresource that reads and updates the whole object by a strategy of its own, such as status.
-type Updater struct{ store *genericregistry.Store }
+type Updater struct {
+	store *genericregistry.Store
+	owned map[fieldpath.APIVersion]fieldpath.Filter
+}
 
-var _ rest.Patcher = (*Updater)(nil)
+var (
+	_ rest.Patcher                   = (*Updater)(nil)
+	_ rest.ResetFieldsFilterStrategy = (*Updater)(nil)
+)
 
-// NewUpdater returns an Updater on the objects of store.
-func NewUpdater(store *Store, update rest.RESTUpdateStrategy, reset rest.ResetFieldsStrategy) *Updater {
+// NewUpdater returns an Updater on the objects of store. owned leaves of a set of fields those that an applier of the
+// subresource can come to own.
+func NewUpdater(store *Store, update rest.RESTUpdateStrategy, owned map[fieldpath.APIVersion]fieldpath.Filter) *Updater {
 	twin := *store.Store
-	twin.UpdateStrategy, twin.ResetFieldsStrategy = update, reset
+	twin.UpdateStrategy = update
 	twin.BeginUpdate, twin.BeginCreate = nil, nil
-	return &Updater{&twin}
+	return &Updater{&twin, owned}
 }
 
 // New implements rest.Storage.
@@ -149,10 +156,8 @@ func (u *Updater) Update(ctx context.Context, name string, info rest.UpdatedObje
 	return obj, created, patchError(err)
 }
 
-// GetResetFields implements rest.ResetFieldsStrategy.
-func (u *Updater) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return u.store.GetResetFields()
-}
+// GetResetFieldsFilter implements rest.ResetFieldsFilterStrategy.
+func (u *Updater) GetResetFieldsFilter() map[fieldpath.APIVersion]fieldpath.Filter { return u.owned }
 
 // ConvertToTable implements rest.TableConvertor.
 func (u *Updater) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {

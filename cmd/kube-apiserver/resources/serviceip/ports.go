@@ -49,7 +49,7 @@ func (p *Ports) Allocate(ctx context.Context, wanted []int32, dryRun bool) ([]in
 				return fmt.Errorf("%w. The range of valid ports is %s", ErrPortNotInRange, p.ports.String())
 			}
 			if bits.Bit(p.offset(port)) == 1 {
-				return fmt.Errorf("port %d: %w", port, ErrPortAllocated)
+				return ErrPortAllocated
 			}
 			bits.SetBit(bits, p.offset(port), 1)
 			got[i] = port

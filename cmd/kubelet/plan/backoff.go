@@ -32,7 +32,7 @@ func (b *Backoff) Wait(uid string, c *observed.Container, now time.Time) time.Du
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	key := uid + "/" + c.Name
-	if c.Finished.Sub(c.Started) >= forgetAfter {
+	if started := c.Started.Unix() > 0; started && c.Finished.Sub(c.Started) >= forgetAfter {
 		delete(b.delays, key)
 	}
 	return max(0, b.delays[key]-now.Sub(c.Finished))

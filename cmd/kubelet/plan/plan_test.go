@@ -105,3 +105,16 @@ func TestBackoffDoublesAndForgets(t *testing.T) {
 		t.Errorf("after ten good minutes it waits %v, want 0", got)
 	}
 }
+
+// A runtime tells no start of a container whose command is not there.
+func TestBackoffHoldsForAContainerThatCannotBeStarted(t *testing.T) {
+	b := NewBackoff(time.Minute)
+	now := time.Unix(1_000_000, 0)
+	for _, started := range []time.Time{{}, time.Unix(0, 0)} {
+		b.Restarted("uid", "a")
+		c := &observed.Container{Name: "a", Started: started, Finished: now}
+		if got := b.Wait("uid", c, now); got < InitialBackoff {
+			t.Errorf("started %v: it waits %v, want %v at least", started, got, InitialBackoff)
+		}
+	}
+}

@@ -68,11 +68,12 @@ func (w *worker) noteBackoff(pod *v1.Pod, p plan.Plan) {
 			delete(w.waiting, name)
 		}
 	}
-	for name, wait := range p.BackingOff {
+	for name := range p.BackingOff {
 		if w.waiting[name].Reason != "CrashLoopBackOff" {
 			w.kubelet.Recorder.Eventf(containerReference(pod, name), v1.EventTypeWarning, "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", name, pod.Name, pod.Namespace, pod.UID)
 		}
-		w.waiting[name] = status.Waiting{Reason: "CrashLoopBackOff", Message: fmt.Sprintf("back-off %v restarting failed container=%s pod=%s_%s(%s)", wait.Round(time.Second), name, pod.Name, pod.Namespace, pod.UID)}
+		period := w.kubelet.Backoff.Period(string(w.uid), name)
+		w.waiting[name] = status.Waiting{Reason: "CrashLoopBackOff", Message: fmt.Sprintf("back-off %v restarting failed container=%s pod=%s_%s(%s)", period, name, pod.Name, pod.Namespace, pod.UID)}
 	}
 }
 

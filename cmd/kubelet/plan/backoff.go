@@ -38,6 +38,13 @@ func (b *Backoff) Wait(uid string, c *observed.Container, now time.Time) time.Du
 	return max(0, b.delays[key]-now.Sub(c.Finished))
 }
 
+// Period is the whole of the back-off that the container of pod uid is in, however much of it is over.
+func (b *Backoff) Period(uid, container string) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.delays[uid+"/"+container]
+}
+
 // Restarted notes that the container starts again: the next time it waits twice as long.
 func (b *Backoff) Restarted(uid, container string) {
 	b.mu.Lock()

@@ -98,6 +98,9 @@ func TestBackoffDoublesAndForgets(t *testing.T) {
 		if got := b.Wait("uid", c, c.Finished); got != want {
 			t.Errorf("restart %d waits %v, want %v", i, got, want)
 		}
+		if got := b.Period("uid", "a"); got != want {
+			t.Errorf("restart %d has a period of %v, want %v", i, got, want)
+		}
 		b.Restarted("uid", "a")
 	}
 	c.Finished = c.Started.Add(forgetAfter)

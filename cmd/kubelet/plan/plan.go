@@ -145,7 +145,7 @@ func planSandbox(p *Plan, in Input, old *observed.Sandbox) {
 	}
 	for i := range in.Pod.Spec.Containers {
 		c := &in.Pod.Spec.Containers[i]
-		if last := in.Observed.Newest(c.Name); last == nil || !last.Exited() || restarts(in.Pod, c, last) {
+		if last := in.Observed.Newest(c.Name); last == nil || !last.Exited() || StartsAgain(in.Pod, c, last.ExitCode) {
 			b.startAgain(c, Regular, last)
 		}
 	}
@@ -156,50 +156,11 @@ func finished(in Input) bool {
 	for i := range in.Pod.Spec.Containers {
 		c := &in.Pod.Spec.Containers[i]
 		last := in.Observed.Newest(c.Name)
-		if last == nil || !last.Exited() || restarts(in.Pod, c, last) {
+		if last == nil || !last.Exited() || StartsAgain(in.Pod, c, last.ExitCode) {
 			return false
 		}
 	}
 	return true
-}
-
-// restarts tells whether the container that ended starts again: by its own restart policy and rules (KEP-5307), or
-// the pod's.
-func restarts(pod *v1.Pod, c *v1.Container, ended *observed.Container) bool {
-	for _, rule := range c.RestartPolicyRules {
-		if rule.ExitCodes == nil {
-			continue
-		}
-		listed := false
-		for _, code := range rule.ExitCodes.Values {
-			listed = listed || code == ended.ExitCode
-		}
-		if listed == (rule.ExitCodes.Operator == v1.ContainerRestartRuleOnExitCodesOpIn) {
-			return rule.Action == v1.ContainerRestartRuleActionRestart
-		}
-	}
-	if c.RestartPolicy != nil {
-		switch *c.RestartPolicy {
-		case v1.ContainerRestartPolicyAlways:
-			return true
-		case v1.ContainerRestartPolicyNever:
-			return false
-		case v1.ContainerRestartPolicyOnFailure:
-			return ended.ExitCode != 0
-		}
-	}
-	switch pod.Spec.RestartPolicy {
-	case v1.RestartPolicyNever:
-		return false
-	case v1.RestartPolicyOnFailure:
-		return ended.ExitCode != 0
-	}
-	return true
-}
-
-// IsSidecar tells an init container that runs beside the regular ones (KEP-753).
-func IsSidecar(c *v1.Container) bool {
-	return c.RestartPolicy != nil && *c.RestartPolicy == v1.ContainerRestartPolicyAlways
 }
 
 // builder adds steps to a plan.
@@ -289,7 +250,7 @@ func (b *builder) initContainer(c *v1.Container) bool {
 	case b.lost(c, Init, now):
 	case now.Exited() && now.ExitCode == 0:
 		return true
-	case now.Exited() && !initRestarts(b.in.Pod, c, now):
+	case now.Exited() && !StartsAgain(b.in.Pod, c, now.ExitCode):
 		b.plan.KillPod = true // the pod has failed
 	case now.Exited():
 		b.startAgain(c, Init, now)
@@ -297,14 +258,6 @@ func (b *builder) initContainer(c *v1.Container) bool {
 		b.kill(now, fmt.Sprintf("Init container %s definition changed", c.Name), false)
 	}
 	return false
-}
-
-// initRestarts: an init container that failed starts again unless the pod must not restart.
-func initRestarts(pod *v1.Pod, c *v1.Container, ended *observed.Container) bool {
-	if c.RestartPolicy != nil || len(c.RestartPolicyRules) > 0 {
-		return restarts(pod, c, ended)
-	}
-	return pod.Spec.RestartPolicy != v1.RestartPolicyNever
 }
 
 // sidecar plans one that runs as long as the pod, and reports whether it has started.
@@ -337,12 +290,12 @@ func (b *builder) regular() {
 		switch {
 		case now == nil:
 			last := b.in.Observed.Newest(c.Name)
-			if last == nil || !last.Exited() || restarts(b.in.Pod, c, last) {
+			if last == nil || !last.Exited() || StartsAgain(b.in.Pod, c, last.ExitCode) {
 				b.startAgain(c, Regular, last)
 			}
 		case b.lost(c, Regular, now):
 		case now.Exited():
-			if restarts(b.in.Pod, c, now) {
+			if StartsAgain(b.in.Pod, c, now.ExitCode) {
 				b.startAgain(c, Regular, now)
 			}
 		case now.Running():
@@ -395,7 +348,7 @@ func (b *builder) allEnded() bool {
 	for i := range b.in.Pod.Spec.Containers {
 		c := &b.in.Pod.Spec.Containers[i]
 		now := b.present(c.Name)
-		if now == nil || !now.Exited() || restarts(b.in.Pod, c, now) {
+		if now == nil || !now.Exited() || StartsAgain(b.in.Pod, c, now.ExitCode) {
 			return false
 		}
 	}

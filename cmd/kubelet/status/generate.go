@@ -193,9 +193,9 @@ func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind pla
 		s.LastTerminationState = v1.ContainerState{Terminated: state(previous).Terminated}
 	}
 	waiting, blocked := g.in.Waiting[c.Name]
-	if blocked && s.State.Running == nil && !g.in.Ending {
-		if s.State.Terminated != nil {
-			s.LastTerminationState = v1.ContainerState{Terminated: s.State.Terminated}
+	if t := s.State.Terminated; blocked && s.State.Running == nil && (t == nil || g.startsAgain(c, kind, t)) {
+		if t != nil {
+			s.LastTerminationState = v1.ContainerState{Terminated: t}
 		}
 		s.State = v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: waiting.Reason, Message: waiting.Message}}
 	}
@@ -212,6 +212,11 @@ func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind pla
 		s.Ready = true
 	}
 	return s
+}
+
+// startsAgain tells whether a container that ended will run once more.
+func (g generator) startsAgain(c *v1.Container, kind plan.Kind, ended *v1.ContainerStateTerminated) bool {
+	return !g.in.Ending && !final(g.in.Pod.Status.Phase) && kind != plan.Ephemeral && plan.StartsAgain(g.in.Pod, c, ended.ExitCode)
 }
 
 // absent is the state of a container that the runtime does not know.
@@ -297,37 +302,30 @@ func resourcesOf(c *v1.Container, o *observed.Container) *v1.ResourceRequirement
 
 // phase sums the containers up (API reference of PodPhase).
 func phase(in Input, s *v1.PodStatus) v1.PodPhase {
-	for i, c := range in.Pod.Spec.InitContainers {
-		st := s.InitContainerStatuses[i]
-		if plan.IsSidecar(&c) {
-			if (st.Started == nil || !*st.Started) && !begun(s) {
-				return v1.PodPending
-			}
-			continue
+	for i := range in.Pod.Spec.InitContainers {
+		c, st := &in.Pod.Spec.InitContainers[i], s.InitContainerStatuses[i]
+		done := st.State.Terminated != nil && st.State.Terminated.ExitCode == 0
+		if plan.IsSidecar(c) {
+			done = st.Started != nil && *st.Started
+		} else if t := st.State.Terminated; t != nil && !done && !plan.StartsAgain(in.Pod, c, t.ExitCode) {
+			return v1.PodFailed
 		}
-		switch t := st.State.Terminated; {
-		case begun(s):
-		case t == nil && st.LastTerminationState.Terminated != nil && st.LastTerminationState.Terminated.ExitCode != 0 && in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever:
-			return v1.PodFailed
-		case t == nil:
-			return v1.PodPending
-		case t.ExitCode != 0 && in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever:
-			return v1.PodFailed
-		case t.ExitCode != 0:
+		if !done && !begun(s) {
 			return v1.PodPending
 		}
 	}
-	var running, waiting, succeeded, failed int
-	for _, st := range s.ContainerStatuses {
-		switch {
+	var running, waiting, failed int
+	for i, st := range s.ContainerStatuses {
+		switch t := st.State.Terminated; {
 		case st.State.Running != nil:
 			running++
-		case st.State.Terminated != nil && st.State.Terminated.ExitCode == 0:
-			succeeded++
-		case st.State.Terminated != nil:
-			failed++
-		case st.LastTerminationState.Terminated != nil:
+		case t != nil && !in.Ending && plan.StartsAgain(in.Pod, &in.Pod.Spec.Containers[i], t.ExitCode):
 			running++ // between two runs
+		case t != nil && t.ExitCode != 0:
+			failed++
+		case t != nil:
+		case st.LastTerminationState.Terminated != nil:
+			running++ // likewise, and it waits
 		default:
 			waiting++
 		}
@@ -337,12 +335,8 @@ func phase(in Input, s *v1.PodStatus) v1.PodPhase {
 		return v1.PodPending
 	case running > 0:
 		return v1.PodRunning
-	case in.Pod.Spec.RestartPolicy == v1.RestartPolicyAlways && !in.Ending:
-		return v1.PodRunning
-	case failed > 0 && (in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever || in.Ending):
-		return v1.PodFailed
 	case failed > 0:
-		return v1.PodRunning
+		return v1.PodFailed
 	}
 	return v1.PodSucceeded
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"pilotis.dev/cmd/kubelet/desired"
 )
@@ -41,6 +42,68 @@ func TestTheBackoffIsToldWhole(t *testing.T) {
 				t.Errorf("waiting %+v, want %s", waiting, want)
 			}
 			settle()
+		}
+	})
+}
+
+func TestAPodWhoseContainersDoNotRestartEnds(t *testing.T) {
+	pod := apiPod("web", func(p *v1.Pod) { p.Spec.Containers[0].RestartPolicy = ptr.To(v1.ContainerRestartPolicyNever) })
+	story(t, pod, func(n *world) {
+		n.exit("web", 1)
+		settle()
+		if running, ended := n.containers("web"); running != 0 || ended != 1 || n.phase("web") != v1.PodFailed {
+			t.Errorf("%d run, %d ended, phase %s; want one ended and Failed", running, ended, n.phase("web"))
+		}
+		if v := n.Volumes.(*noVolumes); len(v.torn) == 0 {
+			t.Error("its volumes stay")
+		}
+	})
+}
+
+func TestAnInitContainerThatDoesNotRestartRunsOnce(t *testing.T) {
+	pod := apiPod("web", func(p *v1.Pod) {
+		p.Spec.InitContainers = []v1.Container{{Name: "i", Image: "web:1", ImagePullPolicy: v1.PullIfNotPresent, RestartPolicy: ptr.To(v1.ContainerRestartPolicyNever)}}
+	})
+	story(t, pod, func(n *world) {
+		n.exit("web", 1)
+		settle()
+		if running, ended := n.containers("web"); running != 0 || ended != 1 || n.phase("web") != v1.PodFailed {
+			t.Errorf("%d run, %d ended, phase %s; want one ended and Failed", running, ended, n.phase("web"))
+		}
+	})
+}
+
+func TestAContainerRestartsByItselfInAPodThatDoesNot(t *testing.T) {
+	pod := apiPod("web", func(p *v1.Pod) {
+		p.Spec.RestartPolicy = v1.RestartPolicyNever
+		p.Spec.Containers[0].RestartPolicy = ptr.To(v1.ContainerRestartPolicyOnFailure)
+	})
+	story(t, pod, func(n *world) {
+		for range 2 {
+			n.exit("web", 1)
+			settle()
+			if running, _ := n.containers("web"); running != 1 || n.phase("web") != v1.PodRunning {
+				t.Errorf("%d run, phase %s; want it to run again", running, n.phase("web"))
+			}
+		}
+		n.exit("web", 0)
+		settle()
+		if n.phase("web") != v1.PodSucceeded {
+			t.Errorf("phase %s, want Succeeded", n.phase("web"))
+		}
+	})
+}
+
+// A postStart hook that fails ends its container: in a pod that must not restart, that is the end.
+func TestAFailedPostStartHookEndsAPodThatDoesNotRestart(t *testing.T) {
+	pod := apiPod("job", func(p *v1.Pod) {
+		p.Spec.RestartPolicy = v1.RestartPolicyNever
+		p.Spec.Containers[0].Lifecycle = &v1.Lifecycle{PostStart: &v1.LifecycleHandler{TCPSocket: &v1.TCPSocketAction{}}}
+	})
+	story(t, pod, func(n *world) {
+		s, _ := n.Status.Get("job-uid")
+		if state := s.ContainerStatuses[0].State; state.Terminated == nil || s.Phase != v1.PodSucceeded { // the fake's exit code is 0
+			t.Errorf("state %+v, phase %s; want an end", state, s.Phase)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func (w *worker) advance(ctx context.Context, pod *v1.Pod, now *observed.Pod) (t
 	w.noteBackoff(pod, p)
 	w.publish(ctx, now, false)
 	if p.Nothing() {
-		if done(pod, now) {
+		if done(now) {
 			return 0, w.clear(ctx, now)
 		}
 		return p.RetryAfter, nil
@@ -53,9 +53,9 @@ func (w *worker) again() {
 	}
 }
 
-// done reports that every container of a pod without restarts has ended.
-func done(pod *v1.Pod, now *observed.Pod) bool {
-	if pod.Spec.RestartPolicy == v1.RestartPolicyAlways || now.AnyRunning() || len(now.Containers) == 0 {
+// done reports that a pod for which nothing is planned has run its course: one that goes on has a sandbox.
+func done(now *observed.Pod) bool {
+	if now.AnyRunning() || len(now.Containers) == 0 {
 		return false
 	}
 	sandbox := now.Sandbox()

@@ -130,7 +130,10 @@ func usable(pod *v1.Pod, s *observed.Sandbox) bool {
 // planSandbox plans a pod without a usable sandbox: all containers end with it, and what must run starts anew.
 func planSandbox(p *Plan, in Input, old *observed.Sandbox) {
 	p.KillPod = in.Observed.AnyRunning() || (old != nil && old.Ready)
-	if finished(in) || (old != nil && in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever && in.Observed != nil && len(in.Observed.Containers) > 0) {
+	if in.Observed.AnyRunning() && !alwaysRestarts(in.Pod) {
+		return // how they end decides what starts again
+	}
+	if finished(in) || (old != nil && endsWithSandbox(in)) {
 		return // it ran its course; a new sandbox would run it twice
 	}
 	p.CreateSandbox = true
@@ -140,27 +143,15 @@ func planSandbox(p *Plan, in Input, old *observed.Sandbox) {
 	}
 	b := builder{plan: p, in: in}
 	if len(in.Pod.Spec.InitContainers) > 0 {
-		b.start(&in.Pod.Spec.InitContainers[0], Init)
+		first := &in.Pod.Spec.InitContainers[0]
+		b.startAgain(first, Init, in.Observed.Newest(first.Name))
 		return
 	}
 	for i := range in.Pod.Spec.Containers {
-		c := &in.Pod.Spec.Containers[i]
-		if last := in.Observed.Newest(c.Name); last == nil || !last.Exited() || StartsAgain(in.Pod, c, last.ExitCode) {
-			b.startAgain(c, Regular, last)
+		if c := &in.Pod.Spec.Containers[i]; !over(in, c) {
+			b.startAgain(c, Regular, in.Observed.Newest(c.Name))
 		}
 	}
-}
-
-// finished reports that every regular container has ended for good.
-func finished(in Input) bool {
-	for i := range in.Pod.Spec.Containers {
-		c := &in.Pod.Spec.Containers[i]
-		last := in.Observed.Newest(c.Name)
-		if last == nil || !last.Exited() || StartsAgain(in.Pod, c, last.ExitCode) {
-			return false
-		}
-	}
-	return true
 }
 
 // builder adds steps to a plan.
@@ -222,7 +213,7 @@ func (b *builder) init() bool {
 	for i := range b.in.Pod.Spec.Containers {
 		begun = begun || b.present(b.in.Pod.Spec.Containers[i].Name) != nil
 	}
-	done := begun && b.allEnded()
+	done := begun && finished(b.in)
 	for i := range b.in.Pod.Spec.InitContainers {
 		c := &b.in.Pod.Spec.InitContainers[i]
 		if IsSidecar(c) {
@@ -279,7 +270,7 @@ func (b *builder) sidecar(c *v1.Container) bool {
 
 // regular plans the containers that are the pod's purpose; when all have ended for good, so has the pod.
 func (b *builder) regular() {
-	if b.allEnded() {
+	if finished(b.in) {
 		b.plan.KillPod = true
 		b.plan.Start = nil
 		return
@@ -289,9 +280,8 @@ func (b *builder) regular() {
 		now := b.present(c.Name)
 		switch {
 		case now == nil:
-			last := b.in.Observed.Newest(c.Name)
-			if last == nil || !last.Exited() || StartsAgain(b.in.Pod, c, last.ExitCode) {
-				b.startAgain(c, Regular, last)
+			if !over(b.in, c) {
+				b.startAgain(c, Regular, b.in.Observed.Newest(c.Name))
 			}
 		case b.lost(c, Regular, now):
 		case now.Exited():
@@ -340,17 +330,6 @@ func (b *builder) lost(c *v1.Container, kind Kind, now *observed.Container) bool
 		b.kill(now, fmt.Sprintf("Container %s is in an unknown state, try killing it before restart", c.Name), false)
 	default:
 		return false
-	}
-	return true
-}
-
-func (b *builder) allEnded() bool {
-	for i := range b.in.Pod.Spec.Containers {
-		c := &b.in.Pod.Spec.Containers[i]
-		now := b.present(c.Name)
-		if now == nil || !now.Exited() || StartsAgain(b.in.Pod, c, now.ExitCode) {
-			return false
-		}
 	}
 	return true
 }

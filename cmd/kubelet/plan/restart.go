@@ -35,3 +35,37 @@ func StartsAgain(pod *v1.Pod, c *v1.Container, exitCode int32) bool {
 func matches(codes *v1.ContainerRestartRuleOnExitCodes, exitCode int32) bool {
 	return codes != nil && slices.Contains(codes.Values, exitCode) == (codes.Operator == v1.ContainerRestartRuleOnExitCodesOpIn)
 }
+
+// over reports that the container has ended and does not start again.
+func over(in Input, c *v1.Container) bool {
+	last := in.Observed.Newest(c.Name)
+	return last != nil && last.Exited() && !StartsAgain(in.Pod, c, last.ExitCode)
+}
+
+// finished reports that the pod has ended for good: an init container has failed, or every regular one has ended.
+func finished(in Input) bool {
+	for i := range in.Pod.Spec.InitContainers {
+		if c := &in.Pod.Spec.InitContainers[i]; over(in, c) && in.Observed.Newest(c.Name).ExitCode != 0 {
+			return true
+		}
+	}
+	return !slices.ContainsFunc(in.Pod.Spec.Containers, func(c v1.Container) bool { return !over(in, &c) })
+}
+
+// alwaysRestarts reports that every regular container starts again however it ends.
+func alwaysRestarts(pod *v1.Pod) bool {
+	return pod.Spec.RestartPolicy == v1.RestartPolicyAlways && !slices.ContainsFunc(pod.Spec.Containers, func(c v1.Container) bool { return c.RestartPolicy != nil })
+}
+
+// endsWithSandbox reports that a pod that must not restart has run, and no container starts it again by a policy of its
+// own.
+func endsWithSandbox(in Input) bool {
+	if in.Pod.Spec.RestartPolicy != v1.RestartPolicyNever || in.Observed == nil || len(in.Observed.Containers) == 0 {
+		return false
+	}
+	startsAgain := func(c v1.Container) bool {
+		last := in.Observed.Newest(c.Name)
+		return last != nil && last.Exited() && StartsAgain(in.Pod, &c, last.ExitCode)
+	}
+	return !slices.ContainsFunc(in.Pod.Spec.InitContainers, startsAgain) && !slices.ContainsFunc(in.Pod.Spec.Containers, startsAgain)
+}

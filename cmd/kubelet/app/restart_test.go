@@ -7,9 +7,11 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/utils/ptr"
 
 	"pilotis.dev/cmd/kubelet/desired"
+	"pilotis.dev/cmd/kubelet/observed"
 )
 
 // story runs a kubelet with one pod.
@@ -107,3 +109,58 @@ func TestAFailedPostStartHookEndsAPodThatDoesNotRestart(t *testing.T) {
 		}
 	})
 }
+
+// exitOf ends one container of the pod.
+func (n *world) exitOf(name, container string, code int32) {
+	n.runtime.Lock()
+	defer n.runtime.Unlock()
+	for _, c := range n.runtime.Containers {
+		if c.Labels[observed.LabelPodName] == name && c.Labels[observed.LabelContainerName] == container && c.State == runtimeapi.ContainerState_CONTAINER_RUNNING {
+			c.State, c.ExitCode, c.FinishedAt = runtimeapi.ContainerState_CONTAINER_EXITED, code, time.Now().UnixNano()
+		}
+	}
+}
+
+func TestAllContainersStartAnewInPlace(t *testing.T) {
+	pod := apiPod("web", func(p *v1.Pod) {
+		p.Spec.RestartPolicy = v1.RestartPolicyNever
+		container := func(name string) v1.Container {
+			return v1.Container{Name: name, Image: "web:1", ImagePullPolicy: v1.PullIfNotPresent}
+		}
+		trigger := container("a")
+		trigger.RestartPolicy = ptr.To(v1.ContainerRestartPolicyNever)
+		trigger.RestartPolicyRules = []v1.ContainerRestartRule{{Action: v1.ContainerRestartRuleActionRestartAllContainers, ExitCodes: &v1.ContainerRestartRuleOnExitCodes{Operator: v1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{88}}}}
+		p.Spec.InitContainers, p.Spec.Containers = []v1.Container{container("i")}, []v1.Container{trigger, container("b")}
+	})
+	story(t, pod, func(n *world) {
+		n.exitOf("web", "i", 0)
+		settle()
+		for round := int32(1); round <= 2; round++ {
+			n.exitOf("web", "a", 88)
+			settle()
+			s, _ := n.Status.Get("web-uid")
+			if i, b := s.InitContainerStatuses[0], s.ContainerStatuses[1]; i.State.Running == nil || i.RestartCount != round || b.State.Waiting == nil || final(s) {
+				t.Errorf("round %d: the init container is %+v, b is %+v, phase %s", round, i, b, s.Phase)
+			}
+			n.exitOf("web", "i", 0)
+			settle()
+			s, _ = n.Status.Get("web-uid")
+			for _, c := range s.ContainerStatuses {
+				if c.State.Running == nil || c.RestartCount != round {
+					t.Errorf("round %d: %+v", round, c)
+				}
+			}
+			if len(n.runtime.Sandboxes) != 1 || s.Phase != v1.PodRunning {
+				t.Errorf("round %d: %d sandboxes, phase %s", round, len(n.runtime.Sandboxes), s.Phase)
+			}
+		}
+		n.exitOf("web", "a", 0)
+		n.exitOf("web", "b", 0)
+		settle()
+		if n.phase("web") != v1.PodSucceeded {
+			t.Errorf("phase %s, want Succeeded", n.phase("web"))
+		}
+	})
+}
+
+func final(s v1.PodStatus) bool { return s.Phase == v1.PodFailed || s.Phase == v1.PodSucceeded }

@@ -98,6 +98,11 @@ func (w *worker) carryOut(ctx context.Context, pod *v1.Pod, now *observed.Pod, p
 			return err
 		}
 	}
+	for _, c := range p.EndRound {
+		if err := k.Actor.Kill(ctx, view, c, "All containers of the pod start anew", 0); err != nil {
+			return err
+		}
+	}
 	err := w.resizeContainers(view, p.Resize, func(pod *v1.Pod, r plan.Resize) error {
 		return k.Actor.UpdateResources(ctx, pod, r.Spec, r.Container.ID)
 	})

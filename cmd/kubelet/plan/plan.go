@@ -35,13 +35,17 @@ type Input struct {
 	Outdated func(spec *v1.Container, c *observed.Container) (cpu, memory bool)
 	// Started reports that the container's startup probe, if it has one, has succeeded.
 	Started func(c *observed.Container) bool
+
+	round time.Time // when the present round of containers began
 }
 
 // Plan is what to do, in this order: end containers, end the sandbox, make one, start containers.
 type Plan struct {
-	KillPod       bool // end all containers and the sandbox
-	Kill          []Kill
-	Resize        []Resize
+	KillPod bool // end all containers and the sandbox
+	Kill    []Kill
+	Resize  []Resize
+	// EndRound are containers to end at once, without grace and hooks: all containers start anew in place (KEP-5532).
+	EndRound      []*observed.Container
 	CreateSandbox bool
 	Attempt       uint32 // of the sandbox to make
 	SandboxID     string // of the sandbox that stays
@@ -75,7 +79,7 @@ type Start struct {
 
 // Nothing reports that there is nothing to do now.
 func (p Plan) Nothing() bool {
-	return !p.KillPod && !p.CreateSandbox && len(p.Kill) == 0 && len(p.Resize) == 0 && len(p.Start) == 0
+	return !p.KillPod && !p.CreateSandbox && len(p.Kill) == 0 && len(p.Resize) == 0 && len(p.EndRound) == 0 && len(p.Start) == 0
 }
 
 // String prints the plan a line a step.
@@ -86,6 +90,9 @@ func (p Plan) String() string {
 	}
 	for _, k := range p.Kill {
 		fmt.Fprintf(&b, "kill %s: %s\n", k.Container.Name, k.Reason)
+	}
+	for _, c := range p.EndRound {
+		fmt.Fprintf(&b, "end %s at once: all start anew\n", c.Name)
 	}
 	for _, r := range p.Resize {
 		fmt.Fprintf(&b, "resize %s\n", r.Spec.Name)
@@ -108,12 +115,16 @@ func (p Plan) String() string {
 // Make plans the next steps of a pod that should run.
 func Make(in Input) Plan {
 	p := Plan{BackingOff: map[string]time.Duration{}}
+	in.round = Round(in.Pod, in.Observed)
 	sandbox := in.Observed.Sandbox()
 	if !usable(in.Pod, sandbox) {
 		planSandbox(&p, in, sandbox)
 		return p
 	}
 	p.SandboxID = sandbox.ID
+	if p.EndRound = RunningOfLastRound(in.Pod, in.Observed); len(p.EndRound) > 0 {
+		return p
+	}
 	b := builder{plan: &p, in: in, sandbox: sandbox.ID}
 	b.ephemeral()
 	if initialised := b.init(); initialised && !p.KillPod {
@@ -161,10 +172,10 @@ type builder struct {
 	sandbox string
 }
 
-// present is the newest container of the name in the present sandbox.
+// present is the newest container of the name in the present sandbox and round.
 func (b *builder) present(name string) *observed.Container {
 	for _, c := range b.in.Observed.Containers {
-		if c.Name == name && c.SandboxID == b.sandbox {
+		if c.Name == name && c.SandboxID == b.sandbox && !c.Created.Before(b.in.round) {
 			return c
 		}
 	}

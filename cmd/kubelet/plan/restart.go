@@ -14,10 +14,8 @@ func IsSidecar(c *v1.Container) bool {
 // StartsAgain tells whether a container that ended with the exit code starts again: by the first of its own rules that
 // matches, or else its own restart policy (KEP-5307), or else the pod's. Ephemeral containers never do; do not ask.
 func StartsAgain(pod *v1.Pod, c *v1.Container, exitCode int32) bool {
-	for _, rule := range c.RestartPolicyRules {
-		if matches(rule.ExitCodes, exitCode) {
-			return rule.Action == v1.ContainerRestartRuleActionRestart
-		}
+	if action := matched(c, exitCode); action != "" {
+		return action == v1.ContainerRestartRuleActionRestart || action == v1.ContainerRestartRuleActionRestartAllContainers
 	}
 	policy := v1.ContainerRestartPolicy(pod.Spec.RestartPolicy)
 	if c.RestartPolicy != nil {
@@ -32,20 +30,26 @@ func StartsAgain(pod *v1.Pod, c *v1.Container, exitCode int32) bool {
 	return true
 }
 
-func matches(codes *v1.ContainerRestartRuleOnExitCodes, exitCode int32) bool {
-	return codes != nil && slices.Contains(codes.Values, exitCode) == (codes.Operator == v1.ContainerRestartRuleOnExitCodesOpIn)
+// matched is the action of the container's first rule that the exit code matches; empty: none does.
+func matched(c *v1.Container, exitCode int32) v1.ContainerRestartRuleAction {
+	for _, rule := range c.RestartPolicyRules {
+		if codes := rule.ExitCodes; codes != nil && slices.Contains(codes.Values, exitCode) == (codes.Operator == v1.ContainerRestartRuleOnExitCodesOpIn) {
+			return rule.Action
+		}
+	}
+	return ""
 }
 
 // over reports that the container has ended and does not start again.
 func over(in Input, c *v1.Container) bool {
-	last := in.Observed.Newest(c.Name)
+	last := in.newest(c.Name)
 	return last != nil && last.Exited() && !StartsAgain(in.Pod, c, last.ExitCode)
 }
 
 // finished reports that the pod has ended for good: an init container has failed, or every regular one has ended.
 func finished(in Input) bool {
 	for i := range in.Pod.Spec.InitContainers {
-		if c := &in.Pod.Spec.InitContainers[i]; over(in, c) && in.Observed.Newest(c.Name).ExitCode != 0 {
+		if c := &in.Pod.Spec.InitContainers[i]; over(in, c) && in.newest(c.Name).ExitCode != 0 {
 			return true
 		}
 	}

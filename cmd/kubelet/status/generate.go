@@ -93,7 +93,7 @@ func Generate(in Input) v1.PodStatus {
 		s.PodIP, s.PodIPs = "", nil
 		return s // it never had containers: users see the reason, not "ContainerCreating"
 	}
-	g := generator{in: in}
+	g := generator{in: in, round: plan.Round(in.Pod, in.Observed)}
 	for i := range in.Pod.Spec.InitContainers {
 		s.InitContainerStatuses = append(s.InitContainerStatuses, g.container(&in.Pod.Spec.InitContainers[i], old.InitContainerStatuses, plan.Init))
 	}
@@ -164,7 +164,10 @@ func podIPs(in Input) []v1.PodIP {
 	return out
 }
 
-type generator struct{ in Input }
+type generator struct {
+	in    Input
+	round time.Time // what was created before starts anew (KEP-5532)
+}
 
 // container makes one container's status.
 func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind plan.Kind) v1.ContainerStatus {
@@ -192,6 +195,9 @@ func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind pla
 	if previous := g.previous(newest); previous != nil {
 		s.LastTerminationState = v1.ContainerState{Terminated: state(previous).Terminated}
 	}
+	if t := s.State.Terminated; t != nil && newest.Created.Before(g.round) && g.mayStart(kind) {
+		s.LastTerminationState, s.State = v1.ContainerState{Terminated: t}, g.unstarted()
+	}
 	waiting, blocked := g.in.Waiting[c.Name]
 	if t := s.State.Terminated; blocked && s.State.Running == nil && (t == nil || g.startsAgain(c, kind, t)) {
 		if t != nil {
@@ -216,7 +222,12 @@ func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind pla
 
 // startsAgain tells whether a container that ended will run once more.
 func (g generator) startsAgain(c *v1.Container, kind plan.Kind, ended *v1.ContainerStateTerminated) bool {
-	return !g.in.Ending && !final(g.in.Pod.Status.Phase) && kind != plan.Ephemeral && plan.StartsAgain(g.in.Pod, c, ended.ExitCode)
+	return g.mayStart(kind) && plan.StartsAgain(g.in.Pod, c, ended.ExitCode)
+}
+
+// mayStart reports that the pod goes on, and with it containers of the kind that have run before.
+func (g generator) mayStart(kind plan.Kind) bool {
+	return !g.in.Ending && !final(g.in.Pod.Status.Phase) && kind != plan.Ephemeral
 }
 
 // absent is the state of a container that the runtime does not know.
@@ -232,6 +243,11 @@ func (g generator) absent(c *v1.Container, old []v1.ContainerStatus, i int, kind
 	if w, ok := g.in.Waiting[c.Name]; ok {
 		return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: w.Reason, Message: w.Message}}
 	}
+	return g.unstarted()
+}
+
+// unstarted is the state of a container whose turn has not come.
+func (g generator) unstarted() v1.ContainerState {
 	reason := "ContainerCreating"
 	if len(g.in.Pod.Spec.InitContainers) > 0 {
 		reason = "PodInitializing"
@@ -360,6 +376,9 @@ func conditions(in Input, s *v1.PodStatus) []v1.PodCondition {
 		mine = append(mine, scheduled)
 	}
 	mine = append(mine, in.Resize.conditions()...)
+	if !plan.Round(in.Pod, in.Observed).IsZero() {
+		mine = append(mine, flag(v1.AllContainersRestarting, len(plan.RunningOfLastRound(in.Pod, in.Observed)) > 0, "", ""))
+	}
 	if in.Rejected != nil && in.Rejected.Disruption != "" {
 		mine = append(mine, v1.PodCondition{Type: v1.DisruptionTarget, Status: v1.ConditionTrue, Reason: in.Rejected.Disruption, Message: in.Rejected.Message})
 	}

@@ -378,3 +378,23 @@ func TestAContainerThatDoesNotStartAgainIsTerminated(t *testing.T) {
 		t.Errorf("the ephemeral container is %q", got)
 	}
 }
+
+func TestARoundThatBeginsAnewIsTold(t *testing.T) {
+	p := pod(v1.RestartPolicyNever, nil, "a", "b")
+	restarting(&p.Spec.Containers[0], v1.ContainerRestartPolicyNever)
+	p.Spec.Containers[0].RestartPolicyRules[0].Action = v1.ContainerRestartRuleActionRestartAllContainers
+	s := Generate(input(p, sees(exited("a", 42), running("b"))))
+	if c := condition(s, v1.AllContainersRestarting); c.Status != v1.ConditionTrue || s.Phase != v1.PodRunning {
+		t.Errorf("condition %+v, phase %s while b still runs", c, s.Phase)
+	}
+	s = Generate(input(p, sees(exited("a", 42), exited("b", 137))))
+	b := s.ContainerStatuses[1]
+	if c := condition(s, v1.AllContainersRestarting); c.Status != v1.ConditionFalse || s.Phase != v1.PodRunning || text(b.State) != "waiting ContainerCreating" || text(b.LastTerminationState) != "terminated Error" {
+		t.Errorf("condition %+v, phase %s, b %+v when all have ended", c, s.Phase, b)
+	}
+	in := input(p, sees(exited("a", 42), exited("b", 137)))
+	in.Ending = true
+	if s = Generate(in); s.Phase != v1.PodFailed || text(s.ContainerStatuses[1].State) != "terminated Error" {
+		t.Errorf("phase %s, b %+v of a pod that is deleted", s.Phase, s.ContainerStatuses[1])
+	}
+}

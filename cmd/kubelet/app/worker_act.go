@@ -30,7 +30,7 @@ func (w *worker) advance(ctx context.Context, pod *v1.Pod, now *observed.Pod) (t
 	w.noteBackoff(pod, p)
 	w.publish(ctx, now, false)
 	if p.Nothing() {
-		if done(pod, now) {
+		if done(now) {
 			return 0, w.clear(ctx, now)
 		}
 		return p.RetryAfter, nil
@@ -53,9 +53,9 @@ func (w *worker) again() {
 	}
 }
 
-// done reports that every container of a pod without restarts has ended.
-func done(pod *v1.Pod, now *observed.Pod) bool {
-	if pod.Spec.RestartPolicy == v1.RestartPolicyAlways || now.AnyRunning() || len(now.Containers) == 0 {
+// done reports that a pod for which nothing is planned has run its course: one that goes on has a sandbox.
+func done(now *observed.Pod) bool {
+	if now.AnyRunning() || len(now.Containers) == 0 {
 		return false
 	}
 	sandbox := now.Sandbox()
@@ -68,11 +68,12 @@ func (w *worker) noteBackoff(pod *v1.Pod, p plan.Plan) {
 			delete(w.waiting, name)
 		}
 	}
-	for name, wait := range p.BackingOff {
+	for name := range p.BackingOff {
 		if w.waiting[name].Reason != "CrashLoopBackOff" {
 			w.kubelet.Recorder.Eventf(containerReference(pod, name), v1.EventTypeWarning, "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", name, pod.Name, pod.Namespace, pod.UID)
 		}
-		w.waiting[name] = status.Waiting{Reason: "CrashLoopBackOff", Message: fmt.Sprintf("back-off %v restarting failed container=%s pod=%s_%s(%s)", wait.Round(time.Second), name, pod.Name, pod.Namespace, pod.UID)}
+		period := w.kubelet.Backoff.Period(string(w.uid), name)
+		w.waiting[name] = status.Waiting{Reason: "CrashLoopBackOff", Message: fmt.Sprintf("back-off %v restarting failed container=%s pod=%s_%s(%s)", period, name, pod.Name, pod.Namespace, pod.UID)}
 	}
 }
 
@@ -94,6 +95,11 @@ func (w *worker) carryOut(ctx context.Context, pod *v1.Pod, now *observed.Pod, p
 			grace = act.ProbeGrace(pod, kill.Container.Name)
 		}
 		if err := k.Actor.Kill(ctx, view, kill.Container, kill.Reason, grace); err != nil {
+			return err
+		}
+	}
+	for _, c := range p.EndRound {
+		if err := k.Actor.Kill(ctx, view, c, "All containers of the pod start anew", 0); err != nil {
 			return err
 		}
 	}

@@ -32,10 +32,17 @@ func (b *Backoff) Wait(uid string, c *observed.Container, now time.Time) time.Du
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	key := uid + "/" + c.Name
-	if c.Finished.Sub(c.Started) >= forgetAfter {
+	if started := c.Started.Unix() > 0; started && c.Finished.Sub(c.Started) >= forgetAfter {
 		delete(b.delays, key)
 	}
 	return max(0, b.delays[key]-now.Sub(c.Finished))
+}
+
+// Period is the whole of the back-off that the container of pod uid is in, however much of it is over.
+func (b *Backoff) Period(uid, container string) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.delays[uid+"/"+container]
 }
 
 // Restarted notes that the container starts again: the next time it waits twice as long.

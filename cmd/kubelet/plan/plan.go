@@ -35,13 +35,17 @@ type Input struct {
 	Outdated func(spec *v1.Container, c *observed.Container) (cpu, memory bool)
 	// Started reports that the container's startup probe, if it has one, has succeeded.
 	Started func(c *observed.Container) bool
+
+	round time.Time // when the present round of containers began
 }
 
 // Plan is what to do, in this order: end containers, end the sandbox, make one, start containers.
 type Plan struct {
-	KillPod       bool // end all containers and the sandbox
-	Kill          []Kill
-	Resize        []Resize
+	KillPod bool // end all containers and the sandbox
+	Kill    []Kill
+	Resize  []Resize
+	// EndRound are containers to end at once, without grace and hooks: all containers start anew in place (KEP-5532).
+	EndRound      []*observed.Container
 	CreateSandbox bool
 	Attempt       uint32 // of the sandbox to make
 	SandboxID     string // of the sandbox that stays
@@ -75,7 +79,7 @@ type Start struct {
 
 // Nothing reports that there is nothing to do now.
 func (p Plan) Nothing() bool {
-	return !p.KillPod && !p.CreateSandbox && len(p.Kill) == 0 && len(p.Resize) == 0 && len(p.Start) == 0
+	return !p.KillPod && !p.CreateSandbox && len(p.Kill) == 0 && len(p.Resize) == 0 && len(p.EndRound) == 0 && len(p.Start) == 0
 }
 
 // String prints the plan a line a step.
@@ -86,6 +90,9 @@ func (p Plan) String() string {
 	}
 	for _, k := range p.Kill {
 		fmt.Fprintf(&b, "kill %s: %s\n", k.Container.Name, k.Reason)
+	}
+	for _, c := range p.EndRound {
+		fmt.Fprintf(&b, "end %s at once: all start anew\n", c.Name)
 	}
 	for _, r := range p.Resize {
 		fmt.Fprintf(&b, "resize %s\n", r.Spec.Name)
@@ -108,12 +115,16 @@ func (p Plan) String() string {
 // Make plans the next steps of a pod that should run.
 func Make(in Input) Plan {
 	p := Plan{BackingOff: map[string]time.Duration{}}
+	in.round = Round(in.Pod, in.Observed)
 	sandbox := in.Observed.Sandbox()
 	if !usable(in.Pod, sandbox) {
 		planSandbox(&p, in, sandbox)
 		return p
 	}
 	p.SandboxID = sandbox.ID
+	if p.EndRound = RunningOfLastRound(in.Pod, in.Observed); len(p.EndRound) > 0 {
+		return p
+	}
 	b := builder{plan: &p, in: in, sandbox: sandbox.ID}
 	b.ephemeral()
 	if initialised := b.init(); initialised && !p.KillPod {
@@ -130,7 +141,10 @@ func usable(pod *v1.Pod, s *observed.Sandbox) bool {
 // planSandbox plans a pod without a usable sandbox: all containers end with it, and what must run starts anew.
 func planSandbox(p *Plan, in Input, old *observed.Sandbox) {
 	p.KillPod = in.Observed.AnyRunning() || (old != nil && old.Ready)
-	if finished(in) || (old != nil && in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever && in.Observed != nil && len(in.Observed.Containers) > 0) {
+	if in.Observed.AnyRunning() && !alwaysRestarts(in.Pod) {
+		return // how they end decides what starts again
+	}
+	if finished(in) || (old != nil && endsWithSandbox(in)) {
 		return // it ran its course; a new sandbox would run it twice
 	}
 	p.CreateSandbox = true
@@ -140,66 +154,15 @@ func planSandbox(p *Plan, in Input, old *observed.Sandbox) {
 	}
 	b := builder{plan: p, in: in}
 	if len(in.Pod.Spec.InitContainers) > 0 {
-		b.start(&in.Pod.Spec.InitContainers[0], Init)
+		first := &in.Pod.Spec.InitContainers[0]
+		b.startAgain(first, Init, in.Observed.Newest(first.Name))
 		return
 	}
 	for i := range in.Pod.Spec.Containers {
-		c := &in.Pod.Spec.Containers[i]
-		if last := in.Observed.Newest(c.Name); last == nil || !last.Exited() || restarts(in.Pod, c, last) {
-			b.startAgain(c, Regular, last)
+		if c := &in.Pod.Spec.Containers[i]; !over(in, c) {
+			b.startAgain(c, Regular, in.Observed.Newest(c.Name))
 		}
 	}
-}
-
-// finished reports that every regular container has ended for good.
-func finished(in Input) bool {
-	for i := range in.Pod.Spec.Containers {
-		c := &in.Pod.Spec.Containers[i]
-		last := in.Observed.Newest(c.Name)
-		if last == nil || !last.Exited() || restarts(in.Pod, c, last) {
-			return false
-		}
-	}
-	return true
-}
-
-// restarts tells whether the container that ended starts again: by its own restart policy and rules (KEP-5307), or
-// the pod's.
-func restarts(pod *v1.Pod, c *v1.Container, ended *observed.Container) bool {
-	for _, rule := range c.RestartPolicyRules {
-		if rule.ExitCodes == nil {
-			continue
-		}
-		listed := false
-		for _, code := range rule.ExitCodes.Values {
-			listed = listed || code == ended.ExitCode
-		}
-		if listed == (rule.ExitCodes.Operator == v1.ContainerRestartRuleOnExitCodesOpIn) {
-			return rule.Action == v1.ContainerRestartRuleActionRestart
-		}
-	}
-	if c.RestartPolicy != nil {
-		switch *c.RestartPolicy {
-		case v1.ContainerRestartPolicyAlways:
-			return true
-		case v1.ContainerRestartPolicyNever:
-			return false
-		case v1.ContainerRestartPolicyOnFailure:
-			return ended.ExitCode != 0
-		}
-	}
-	switch pod.Spec.RestartPolicy {
-	case v1.RestartPolicyNever:
-		return false
-	case v1.RestartPolicyOnFailure:
-		return ended.ExitCode != 0
-	}
-	return true
-}
-
-// IsSidecar tells an init container that runs beside the regular ones (KEP-753).
-func IsSidecar(c *v1.Container) bool {
-	return c.RestartPolicy != nil && *c.RestartPolicy == v1.ContainerRestartPolicyAlways
 }
 
 // builder adds steps to a plan.
@@ -209,10 +172,10 @@ type builder struct {
 	sandbox string
 }
 
-// present is the newest container of the name in the present sandbox.
+// present is the newest container of the name in the present sandbox and round.
 func (b *builder) present(name string) *observed.Container {
 	for _, c := range b.in.Observed.Containers {
-		if c.Name == name && c.SandboxID == b.sandbox {
+		if c.Name == name && c.SandboxID == b.sandbox && !c.Created.Before(b.in.round) {
 			return c
 		}
 	}
@@ -261,7 +224,7 @@ func (b *builder) init() bool {
 	for i := range b.in.Pod.Spec.Containers {
 		begun = begun || b.present(b.in.Pod.Spec.Containers[i].Name) != nil
 	}
-	done := begun && b.allEnded()
+	done := begun && finished(b.in)
 	for i := range b.in.Pod.Spec.InitContainers {
 		c := &b.in.Pod.Spec.InitContainers[i]
 		if IsSidecar(c) {
@@ -289,7 +252,7 @@ func (b *builder) initContainer(c *v1.Container) bool {
 	case b.lost(c, Init, now):
 	case now.Exited() && now.ExitCode == 0:
 		return true
-	case now.Exited() && !initRestarts(b.in.Pod, c, now):
+	case now.Exited() && !StartsAgain(b.in.Pod, c, now.ExitCode):
 		b.plan.KillPod = true // the pod has failed
 	case now.Exited():
 		b.startAgain(c, Init, now)
@@ -297,14 +260,6 @@ func (b *builder) initContainer(c *v1.Container) bool {
 		b.kill(now, fmt.Sprintf("Init container %s definition changed", c.Name), false)
 	}
 	return false
-}
-
-// initRestarts: an init container that failed starts again unless the pod must not restart.
-func initRestarts(pod *v1.Pod, c *v1.Container, ended *observed.Container) bool {
-	if c.RestartPolicy != nil || len(c.RestartPolicyRules) > 0 {
-		return restarts(pod, c, ended)
-	}
-	return pod.Spec.RestartPolicy != v1.RestartPolicyNever
 }
 
 // sidecar plans one that runs as long as the pod, and reports whether it has started.
@@ -326,7 +281,7 @@ func (b *builder) sidecar(c *v1.Container) bool {
 
 // regular plans the containers that are the pod's purpose; when all have ended for good, so has the pod.
 func (b *builder) regular() {
-	if b.allEnded() {
+	if finished(b.in) {
 		b.plan.KillPod = true
 		b.plan.Start = nil
 		return
@@ -336,13 +291,12 @@ func (b *builder) regular() {
 		now := b.present(c.Name)
 		switch {
 		case now == nil:
-			last := b.in.Observed.Newest(c.Name)
-			if last == nil || !last.Exited() || restarts(b.in.Pod, c, last) {
-				b.startAgain(c, Regular, last)
+			if !over(b.in, c) {
+				b.startAgain(c, Regular, b.in.Observed.Newest(c.Name))
 			}
 		case b.lost(c, Regular, now):
 		case now.Exited():
-			if restarts(b.in.Pod, c, now) {
+			if StartsAgain(b.in.Pod, c, now.ExitCode) {
 				b.startAgain(c, Regular, now)
 			}
 		case now.Running():
@@ -387,17 +341,6 @@ func (b *builder) lost(c *v1.Container, kind Kind, now *observed.Container) bool
 		b.kill(now, fmt.Sprintf("Container %s is in an unknown state, try killing it before restart", c.Name), false)
 	default:
 		return false
-	}
-	return true
-}
-
-func (b *builder) allEnded() bool {
-	for i := range b.in.Pod.Spec.Containers {
-		c := &b.in.Pod.Spec.Containers[i]
-		now := b.present(c.Name)
-		if now == nil || !now.Exited() || restarts(b.in.Pod, c, now) {
-			return false
-		}
 	}
 	return true
 }

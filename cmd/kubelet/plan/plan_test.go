@@ -98,10 +98,75 @@ func TestBackoffDoublesAndForgets(t *testing.T) {
 		if got := b.Wait("uid", c, c.Finished); got != want {
 			t.Errorf("restart %d waits %v, want %v", i, got, want)
 		}
+		if got := b.Period("uid", "a"); got != want {
+			t.Errorf("restart %d has a period of %v, want %v", i, got, want)
+		}
 		b.Restarted("uid", "a")
 	}
 	c.Finished = c.Started.Add(forgetAfter)
 	if got := b.Wait("uid", c, c.Finished); got != 0 {
 		t.Errorf("after ten good minutes it waits %v, want 0", got)
+	}
+}
+
+// A runtime tells no start of a container whose command is not there.
+func TestBackoffHoldsForAContainerThatCannotBeStarted(t *testing.T) {
+	b := NewBackoff(time.Minute)
+	now := time.Unix(1_000_000, 0)
+	for _, started := range []time.Time{{}, time.Unix(0, 0)} {
+		b.Restarted("uid", "a")
+		c := &observed.Container{Name: "a", Started: started, Finished: now}
+		if got := b.Wait("uid", c, now); got < InitialBackoff {
+			t.Errorf("started %v: it waits %v, want %v at least", started, got, InitialBackoff)
+		}
+	}
+}
+
+func own(policy v1.ContainerRestartPolicy, name string) v1.Container {
+	return v1.Container{Name: name, RestartPolicy: ptr.To(policy)}
+}
+
+func TestMakeByTheContainersOwnRestartPolicies(t *testing.T) {
+	const always, onFailure, never = v1.ContainerRestartPolicyAlways, v1.ContainerRestartPolicyOnFailure, v1.ContainerRestartPolicyNever
+	lost := func(containers ...*observed.Container) *observed.Pod {
+		p := inSandbox(containers...)
+		p.Sandboxes[0].Ready = false
+		return p
+	}
+	elsewhere := func(c *observed.Container) *observed.Container {
+		c.SandboxID = "old"
+		return c
+	}
+	neverInit, retryingInit := []v1.Container{own(never, "i")}, []v1.Container{own(onFailure, "i")}
+	withRule := own(never, "a")
+	withRule.RestartPolicyRules = []v1.ContainerRestartRule{{Action: v1.ContainerRestartRuleActionRestart, ExitCodes: &v1.ContainerRestartRuleOnExitCodes{Operator: v1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{42}}}}
+	for _, tt := range []struct {
+		name     string
+		pod      *v1.Pod
+		observed *observed.Pod
+		wait     time.Duration
+		want     string
+	}{
+		{name: "restarts in a pod that does not", pod: pod(v1.RestartPolicyNever, nil, []v1.Container{own(always, "a")}), observed: inSandbox(exited("a", 0)), want: "start regular a, restart 1\n"},
+		{name: "restarts by a rule", pod: pod(v1.RestartPolicyNever, nil, []v1.Container{withRule}), observed: inSandbox(exited("a", 42)), want: "start regular a, restart 1\n"},
+		{name: "no rule matches", pod: pod(v1.RestartPolicyNever, nil, []v1.Container{withRule}), observed: inSandbox(exited("a", 1)), want: "kill pod\n"},
+		{name: "its sandbox is lost", pod: pod(v1.RestartPolicyNever, nil, append(named("b"), own(always, "a"))), observed: lost(exited("a", 137), exited("b", 0)), want: "kill pod\ncreate sandbox 1\nstart regular a, restart 1\n"},
+		{name: "ended in a pod that restarts", pod: pod(v1.RestartPolicyAlways, nil, []v1.Container{own(never, "a")}), observed: inSandbox(exited("a", 1)), want: "kill pod\n"},
+		{name: "and stays so", pod: pod(v1.RestartPolicyAlways, nil, []v1.Container{own(never, "a")}), observed: lost(exited("a", 1)), want: "nothing\n"},
+		{name: "an init container that failed ends a pod that restarts", pod: pod(v1.RestartPolicyAlways, neverInit, named("a")), observed: inSandbox(exited("i", 1)), want: "kill pod\n"},
+		{name: "which stays so", pod: pod(v1.RestartPolicyAlways, neverInit, named("a")), observed: lost(exited("i", 1)), want: "nothing\n"},
+		{name: "even if it had begun before", pod: pod(v1.RestartPolicyAlways, neverInit, named("a")), observed: lost(exited("i", 1), exited("a", 137)), want: "nothing\n"},
+		{name: "an init container tries again in a pod that does not", pod: pod(v1.RestartPolicyNever, retryingInit, named("a")), observed: inSandbox(exited("i", 1)), want: "start init i, restart 1\n"},
+		{name: "also when its sandbox is lost", pod: pod(v1.RestartPolicyNever, retryingInit, named("a")), observed: lost(exited("i", 137)), want: "kill pod\ncreate sandbox 1\nstart init i, restart 1\n"},
+		{name: "an init container backs off in a new sandbox too", pod: pod(v1.RestartPolicyAlways, named("i"), named("a")), observed: lost(exited("i", 1)), wait: 10 * time.Second, want: "kill pod\ncreate sandbox 1\ni waits 10s\n"},
+		{name: "what ended for good in an earlier sandbox has ended", pod: pod(v1.RestartPolicyOnFailure, []v1.Container{sidecar("s")}, named("a", "b")), observed: inSandbox(running("s"), exited("b", 0), elsewhere(exited("a", 0))), want: "kill pod\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Make(Input{Pod: tt.pod, Observed: tt.observed, Wait: func(*observed.Container) time.Duration { return tt.wait },
+				Unhealthy: func(*observed.Container) (string, bool) { return "", false }, Started: func(*observed.Container) bool { return true }}).String()
+			if got != tt.want {
+				t.Errorf("plan:\n%swant:\n%s", got, tt.want)
+			}
+		})
 	}
 }

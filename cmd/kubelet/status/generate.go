@@ -93,7 +93,7 @@ func Generate(in Input) v1.PodStatus {
 		s.PodIP, s.PodIPs = "", nil
 		return s // it never had containers: users see the reason, not "ContainerCreating"
 	}
-	g := generator{in: in}
+	g := generator{in: in, round: plan.Round(in.Pod, in.Observed)}
 	for i := range in.Pod.Spec.InitContainers {
 		s.InitContainerStatuses = append(s.InitContainerStatuses, g.container(&in.Pod.Spec.InitContainers[i], old.InitContainerStatuses, plan.Init))
 	}
@@ -164,7 +164,10 @@ func podIPs(in Input) []v1.PodIP {
 	return out
 }
 
-type generator struct{ in Input }
+type generator struct {
+	in    Input
+	round time.Time // what was created before starts anew (KEP-5532)
+}
 
 // container makes one container's status.
 func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind plan.Kind) v1.ContainerStatus {
@@ -192,10 +195,13 @@ func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind pla
 	if previous := g.previous(newest); previous != nil {
 		s.LastTerminationState = v1.ContainerState{Terminated: state(previous).Terminated}
 	}
+	if t := s.State.Terminated; t != nil && newest.Created.Before(g.round) && g.mayStart(kind) {
+		s.LastTerminationState, s.State = v1.ContainerState{Terminated: t}, g.unstarted()
+	}
 	waiting, blocked := g.in.Waiting[c.Name]
-	if blocked && s.State.Running == nil && !g.in.Ending {
-		if s.State.Terminated != nil {
-			s.LastTerminationState = v1.ContainerState{Terminated: s.State.Terminated}
+	if t := s.State.Terminated; blocked && s.State.Running == nil && (t == nil || g.startsAgain(c, kind, t)) {
+		if t != nil {
+			s.LastTerminationState = v1.ContainerState{Terminated: t}
 		}
 		s.State = v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: waiting.Reason, Message: waiting.Message}}
 	}
@@ -214,6 +220,16 @@ func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind pla
 	return s
 }
 
+// startsAgain tells whether a container that ended will run once more.
+func (g generator) startsAgain(c *v1.Container, kind plan.Kind, ended *v1.ContainerStateTerminated) bool {
+	return g.mayStart(kind) && plan.StartsAgain(g.in.Pod, c, ended.ExitCode)
+}
+
+// mayStart reports that the pod goes on, and with it containers of the kind that have run before.
+func (g generator) mayStart(kind plan.Kind) bool {
+	return !g.in.Ending && !final(g.in.Pod.Status.Phase) && kind != plan.Ephemeral
+}
+
 // absent is the state of a container that the runtime does not know.
 func (g generator) absent(c *v1.Container, old []v1.ContainerStatus, i int, kind plan.Kind) v1.ContainerState {
 	if i >= 0 && old[i].State.Terminated != nil {
@@ -227,6 +243,11 @@ func (g generator) absent(c *v1.Container, old []v1.ContainerStatus, i int, kind
 	if w, ok := g.in.Waiting[c.Name]; ok {
 		return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: w.Reason, Message: w.Message}}
 	}
+	return g.unstarted()
+}
+
+// unstarted is the state of a container whose turn has not come.
+func (g generator) unstarted() v1.ContainerState {
 	reason := "ContainerCreating"
 	if len(g.in.Pod.Spec.InitContainers) > 0 {
 		reason = "PodInitializing"
@@ -297,37 +318,30 @@ func resourcesOf(c *v1.Container, o *observed.Container) *v1.ResourceRequirement
 
 // phase sums the containers up (API reference of PodPhase).
 func phase(in Input, s *v1.PodStatus) v1.PodPhase {
-	for i, c := range in.Pod.Spec.InitContainers {
-		st := s.InitContainerStatuses[i]
-		if plan.IsSidecar(&c) {
-			if (st.Started == nil || !*st.Started) && !begun(s) {
-				return v1.PodPending
-			}
-			continue
+	for i := range in.Pod.Spec.InitContainers {
+		c, st := &in.Pod.Spec.InitContainers[i], s.InitContainerStatuses[i]
+		done := st.State.Terminated != nil && st.State.Terminated.ExitCode == 0
+		if plan.IsSidecar(c) {
+			done = st.Started != nil && *st.Started
+		} else if t := st.State.Terminated; t != nil && !done && !plan.StartsAgain(in.Pod, c, t.ExitCode) {
+			return v1.PodFailed
 		}
-		switch t := st.State.Terminated; {
-		case begun(s):
-		case t == nil && st.LastTerminationState.Terminated != nil && st.LastTerminationState.Terminated.ExitCode != 0 && in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever:
-			return v1.PodFailed
-		case t == nil:
-			return v1.PodPending
-		case t.ExitCode != 0 && in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever:
-			return v1.PodFailed
-		case t.ExitCode != 0:
+		if !done && !begun(s) {
 			return v1.PodPending
 		}
 	}
-	var running, waiting, succeeded, failed int
-	for _, st := range s.ContainerStatuses {
-		switch {
+	var running, waiting, failed int
+	for i, st := range s.ContainerStatuses {
+		switch t := st.State.Terminated; {
 		case st.State.Running != nil:
 			running++
-		case st.State.Terminated != nil && st.State.Terminated.ExitCode == 0:
-			succeeded++
-		case st.State.Terminated != nil:
-			failed++
-		case st.LastTerminationState.Terminated != nil:
+		case t != nil && !in.Ending && plan.StartsAgain(in.Pod, &in.Pod.Spec.Containers[i], t.ExitCode):
 			running++ // between two runs
+		case t != nil && t.ExitCode != 0:
+			failed++
+		case t != nil:
+		case st.LastTerminationState.Terminated != nil:
+			running++ // likewise, and it waits
 		default:
 			waiting++
 		}
@@ -337,12 +351,8 @@ func phase(in Input, s *v1.PodStatus) v1.PodPhase {
 		return v1.PodPending
 	case running > 0:
 		return v1.PodRunning
-	case in.Pod.Spec.RestartPolicy == v1.RestartPolicyAlways && !in.Ending:
-		return v1.PodRunning
-	case failed > 0 && (in.Pod.Spec.RestartPolicy == v1.RestartPolicyNever || in.Ending):
-		return v1.PodFailed
 	case failed > 0:
-		return v1.PodRunning
+		return v1.PodFailed
 	}
 	return v1.PodSucceeded
 }
@@ -366,6 +376,9 @@ func conditions(in Input, s *v1.PodStatus) []v1.PodCondition {
 		mine = append(mine, scheduled)
 	}
 	mine = append(mine, in.Resize.conditions()...)
+	if !plan.Round(in.Pod, in.Observed).IsZero() {
+		mine = append(mine, flag(v1.AllContainersRestarting, len(plan.RunningOfLastRound(in.Pod, in.Observed)) > 0, "", ""))
+	}
 	if in.Rejected != nil && in.Rejected.Disruption != "" {
 		mine = append(mine, v1.PodCondition{Type: v1.DisruptionTarget, Status: v1.ConditionTrue, Reason: in.Rejected.Disruption, Message: in.Rejected.Message})
 	}

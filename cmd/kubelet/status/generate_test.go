@@ -264,3 +264,137 @@ func TestAnEndIsToldWhenTheLastContainerHasEnded(t *testing.T) {
 		t.Errorf("phase %s (%s: %s) after the last container ended", s.Phase, s.Reason, s.Message)
 	}
 }
+
+// restarting gives a container a restart policy of its own, and a rule to restart on exit code 42.
+func restarting(c *v1.Container, policy v1.ContainerRestartPolicy) {
+	c.RestartPolicy = ptr.To(policy)
+	c.RestartPolicyRules = []v1.ContainerRestartRule{{Action: v1.ContainerRestartRuleActionRestart, ExitCodes: &v1.ContainerRestartRuleOnExitCodes{Operator: v1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{42}}}}
+}
+
+func TestPhaseFollowsTheContainersOwnRestartPolicies(t *testing.T) {
+	const always, onFailure, never = v1.ContainerRestartPolicyAlways, v1.ContainerRestartPolicyOnFailure, v1.ContainerRestartPolicyNever
+	for _, tt := range []struct {
+		name     string
+		pod      v1.RestartPolicy
+		own      v1.ContainerRestartPolicy // of container a
+		observed *observed.Pod
+		ending   bool
+		want     v1.PodPhase
+	}{
+		{"restarts in a pod that does not", v1.RestartPolicyNever, always, sees(exited("a", 1)), false, v1.PodRunning},
+		{"succeeded and restarts", v1.RestartPolicyNever, always, sees(exited("a", 0)), false, v1.PodRunning},
+		{"restarts by a rule", v1.RestartPolicyNever, never, sees(exited("a", 42)), false, v1.PodRunning},
+		{"no rule matches", v1.RestartPolicyNever, never, sees(exited("a", 43)), false, v1.PodFailed},
+		{"restarts on failure", v1.RestartPolicyNever, onFailure, sees(exited("a", 1)), false, v1.PodRunning},
+		{"is done", v1.RestartPolicyNever, onFailure, sees(exited("a", 0)), false, v1.PodSucceeded},
+		{"failed in a pod that restarts", v1.RestartPolicyAlways, never, sees(exited("a", 1)), false, v1.PodFailed},
+		{"succeeded in a pod that restarts", v1.RestartPolicyAlways, never, sees(exited("a", 0)), false, v1.PodSucceeded},
+		{"failed in a pod that restarts failures", v1.RestartPolicyOnFailure, never, sees(exited("a", 1)), false, v1.PodFailed},
+		{"failed beside one that runs", v1.RestartPolicyAlways, never, sees(exited("a", 1), running("b")), false, v1.PodRunning},
+		{"failed beside one that restarts", v1.RestartPolicyAlways, never, sees(exited("a", 1), exited("b", 0)), false, v1.PodRunning},
+		{"would restart, but the pod is deleted", v1.RestartPolicyNever, always, sees(exited("a", 42)), true, v1.PodFailed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := pod(tt.pod, nil, "a")
+			if len(tt.observed.Containers) > 1 {
+				p = pod(tt.pod, nil, "a", "b")
+			}
+			restarting(&p.Spec.Containers[0], tt.own)
+			in := input(p, tt.observed)
+			in.Ending = tt.ending
+			if s := Generate(in); s.Phase != tt.want {
+				t.Errorf("phase %s, want %s", s.Phase, tt.want)
+			}
+		})
+	}
+}
+
+func TestPhaseFollowsTheInitContainersOwnRestartPolicies(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		pod  v1.RestartPolicy
+		own  v1.ContainerRestartPolicy
+		code int32
+		want v1.PodPhase
+	}{
+		{"failed in a pod that restarts", v1.RestartPolicyAlways, v1.ContainerRestartPolicyNever, 1, v1.PodFailed},
+		{"restarts by a rule", v1.RestartPolicyAlways, v1.ContainerRestartPolicyNever, 42, v1.PodPending},
+		{"restarts in a pod that does not", v1.RestartPolicyNever, v1.ContainerRestartPolicyOnFailure, 1, v1.PodPending},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := pod(tt.pod, []string{"i"}, "a")
+			restarting(&p.Spec.InitContainers[0], tt.own)
+			if s := Generate(input(p, sees(exited("i", tt.code)))); s.Phase != tt.want {
+				t.Errorf("phase %s, want %s", s.Phase, tt.want)
+			}
+		})
+	}
+}
+
+// A new run of a container that failed before is no failure.
+func TestAnInitContainerThatRunsAgainIsPending(t *testing.T) {
+	p := pod(v1.RestartPolicyNever, []string{"i"}, "a")
+	restarting(&p.Spec.InitContainers[0], v1.ContainerRestartPolicyOnFailure)
+	if s := Generate(input(p, sees(running("i"), exited("i", 1)))); s.Phase != v1.PodPending {
+		t.Errorf("phase %s, want Pending", s.Phase)
+	}
+}
+
+// Why a container could not be started last is no news when it never starts again.
+func TestAContainerThatDoesNotStartAgainIsTerminated(t *testing.T) {
+	failed := func(name string) *observed.Container {
+		c := exited(name, 128)
+		c.Reason, c.Started = "StartError", time.Unix(0, 0)
+		return c
+	}
+	why := map[string]Waiting{"a": {Reason: "RunContainerError"}, "i": {Reason: "RunContainerError"}, "e": {Reason: "RunContainerError"}}
+	for _, tt := range []struct {
+		name     string
+		pod      *v1.Pod
+		observed *observed.Pod
+		state    string
+		phase    v1.PodPhase
+	}{
+		{"a regular one", pod(v1.RestartPolicyNever, nil, "a"), sees(failed("a")), "terminated StartError", v1.PodFailed},
+		{"an init container", pod(v1.RestartPolicyNever, []string{"i"}, "a"), sees(failed("i")), "terminated StartError", v1.PodFailed},
+		{"one that starts again", pod(v1.RestartPolicyOnFailure, nil, "a"), sees(failed("a")), "waiting RunContainerError", v1.PodRunning},
+		{"an init container that starts again", pod(v1.RestartPolicyOnFailure, []string{"i"}, "a"), sees(failed("i")), "waiting RunContainerError", v1.PodPending},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := input(tt.pod, tt.observed)
+			in.Waiting = why
+			s := Generate(in)
+			c := append(s.InitContainerStatuses, s.ContainerStatuses...)[0]
+			if got := text(c.State); got != tt.state || s.Phase != tt.phase {
+				t.Errorf("state %q, phase %s; want %q, %s", got, s.Phase, tt.state, tt.phase)
+			}
+		})
+	}
+	p := pod(v1.RestartPolicyAlways, nil, "a")
+	p.Spec.EphemeralContainers = []v1.EphemeralContainer{{EphemeralContainerCommon: v1.EphemeralContainerCommon{Name: "e"}}}
+	in := input(p, sees(running("a"), failed("e")))
+	in.Waiting = why
+	if got := text(Generate(in).EphemeralContainerStatuses[0].State); got != "terminated StartError" {
+		t.Errorf("the ephemeral container is %q", got)
+	}
+}
+
+func TestARoundThatBeginsAnewIsTold(t *testing.T) {
+	p := pod(v1.RestartPolicyNever, nil, "a", "b")
+	restarting(&p.Spec.Containers[0], v1.ContainerRestartPolicyNever)
+	p.Spec.Containers[0].RestartPolicyRules[0].Action = v1.ContainerRestartRuleActionRestartAllContainers
+	s := Generate(input(p, sees(exited("a", 42), running("b"))))
+	if c := condition(s, v1.AllContainersRestarting); c.Status != v1.ConditionTrue || s.Phase != v1.PodRunning {
+		t.Errorf("condition %+v, phase %s while b still runs", c, s.Phase)
+	}
+	s = Generate(input(p, sees(exited("a", 42), exited("b", 137))))
+	b := s.ContainerStatuses[1]
+	if c := condition(s, v1.AllContainersRestarting); c.Status != v1.ConditionFalse || s.Phase != v1.PodRunning || text(b.State) != "waiting ContainerCreating" || text(b.LastTerminationState) != "terminated Error" {
+		t.Errorf("condition %+v, phase %s, b %+v when all have ended", c, s.Phase, b)
+	}
+	in := input(p, sees(exited("a", 42), exited("b", 137)))
+	in.Ending = true
+	if s = Generate(in); s.Phase != v1.PodFailed || text(s.ContainerStatuses[1].State) != "terminated Error" {
+		t.Errorf("phase %s, b %+v of a pod that is deleted", s.Phase, s.ContainerStatuses[1])
+	}
+}

@@ -436,6 +436,82 @@ func TestKillPodEndsSidecarsLastAndInReverse(t *testing.T) {
 	}
 }
 
+// stubborn containers end by SIGKILL only.
+type stubborn struct{ *capture }
+
+func (s stubborn) StopContainer(ctx context.Context, id string, grace int64) error {
+	select {
+	case <-time.After(time.Duration(grace) * time.Second):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.capture.StopContainer(ctx, id, grace)
+}
+
+func podWithSidecars(f *capture, names ...string) (*v1.Pod, *observed.Pod) {
+	o := &observed.Pod{Containers: []*observed.Container{alive(f, "a")}}
+	p := pod(func(p *v1.Pod) {
+		for _, name := range names {
+			p.Spec.InitContainers = append(p.Spec.InitContainers, v1.Container{Name: name, RestartPolicy: ptr.To(v1.ContainerRestartPolicyAlways)})
+			o.Containers = append(o.Containers, alive(f, name))
+		}
+	})
+	return p, o
+}
+
+func TestKillPodRunsHooksOfSidecarsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, f := actor(t, nil)
+		a.Runtime = stubborn{f}
+		p, o := podWithSidecars(f, "s1", "s2")
+		for i := range p.Spec.InitContainers {
+			p.Spec.InitContainers[i].Lifecycle = &v1.Lifecycle{PreStop: &v1.LifecycleHandler{Sleep: &v1.SleepAction{Seconds: 5}}}
+		}
+		began := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			if events := len(a.Recorder.(*record.FakeRecorder).Events); events != 3 {
+				t.Errorf("after a second %d containers are told that they end, want 3", events)
+			}
+		}()
+		if err := a.KillPod(t.Context(), fields.Pod{Pod: p}, o, 6*time.Second, ""); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 8*time.Second || f.graces["s1"] != 2 || f.graces["s2"] != 2 {
+			t.Errorf("all ended after %v, given %v", took, f.graces)
+		}
+	})
+}
+
+func TestSidecarsThatIgnoreTheirEndShareTheMinimalGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, f := actor(t, nil)
+		a.Runtime = stubborn{f}
+		p, o := podWithSidecars(f, "s1", "s2", "s3", "s4", "s5")
+		began := time.Now()
+		if err := a.KillPod(t.Context(), fields.Pod{Pod: p}, o, 4*time.Second, ""); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 6*time.Second {
+			t.Errorf("the pod took %v to end, want its 4 s and the 2 s that each container has", took)
+		}
+	})
+}
+
+func TestKillPodStopsWaitingWhenInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, f := actor(t, nil)
+		a.Runtime = stubborn{f}
+		p, o := podWithSidecars(f, "s1")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := a.KillPod(ctx, fields.Pod{Pod: p}, o, time.Minute, ""); err == nil || time.Since(began) != time.Second || len(f.stopped) != 0 {
+			t.Errorf("error %v after %v, stopped %v", err, time.Since(began), f.stopped)
+		}
+	})
+}
+
 func TestPreStopTakesOfTheGracePeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, tt := range []struct{ sleep, grace, want int64 }{{4, 10, 6}, {60, 10, 2}, {4, 0, 0}} {

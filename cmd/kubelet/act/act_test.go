@@ -536,13 +536,39 @@ func TestGrace(t *testing.T) {
 		t.Errorf("by default %v", Grace(p))
 	}
 	p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](5)
-	p.Spec.Containers[0].LivenessProbe = &v1.Probe{TerminationGracePeriodSeconds: ptr.To[int64](2)}
-	if Grace(p) != 5*time.Second || ProbeGrace(p, "a") != 2*time.Second || ProbeGrace(p, "none") != 5*time.Second {
-		t.Errorf("%v, after a probe %v", Grace(p), ProbeGrace(p, "a"))
+	if Grace(p) != 5*time.Second {
+		t.Errorf("the pod's own: %v", Grace(p))
 	}
 	p.DeletionGracePeriodSeconds = ptr.To[int64](1)
 	if Grace(p) != time.Second {
 		t.Errorf("a deletion's own: %v", Grace(p))
+	}
+}
+
+func TestProbeGraceIsThatOfTheProbeThatFailed(t *testing.T) {
+	seconds := func(s int64) *v1.Probe { return &v1.Probe{TerminationGracePeriodSeconds: &s} }
+	for _, tt := range []struct {
+		name              string
+		startup, liveness *v1.Probe
+		started           bool
+		want              time.Duration
+	}{
+		{"liveness, which has one", seconds(7), seconds(2), true, 2 * time.Second},
+		{"startup, which has one", seconds(7), seconds(2), false, 7 * time.Second},
+		{"liveness, which has none", seconds(7), &v1.Probe{}, true, 5 * time.Second},
+		{"startup, which has none", &v1.Probe{}, seconds(2), false, 5 * time.Second},
+		{"a probe that is gone", nil, nil, true, 5 * time.Second},
+	} {
+		p := pod(func(p *v1.Pod) {
+			p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](5)
+			p.Spec.Containers[0].StartupProbe, p.Spec.Containers[0].LivenessProbe = tt.startup, tt.liveness
+		})
+		if got := ProbeGrace(p, "a", tt.started); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	if got := ProbeGrace(pod(nil), "none", true); got != 30*time.Second {
+		t.Errorf("a container that the pod does not name: %v", got)
 	}
 }
 

@@ -135,16 +135,21 @@ func Grace(pod *v1.Pod) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// ProbeGrace is Grace for a container that a probe failed, which may have one of its own.
-func ProbeGrace(pod *v1.Pod, container string) time.Duration {
-	if c := containerSpec(pod, container); c != nil {
-		for _, p := range []*v1.Probe{c.LivenessProbe, c.StartupProbe} {
-			if p != nil && p.TerminationGracePeriodSeconds != nil {
-				return time.Duration(*p.TerminationGracePeriodSeconds) * time.Second
-			}
-		}
+// ProbeGrace is Grace for a container that a probe failed, which may have one of its own. started: the startup probe had
+// succeeded or there is none, so the liveness probe did it.
+func ProbeGrace(pod *v1.Pod, container string, started bool) time.Duration {
+	c := containerSpec(pod, container)
+	if c == nil {
+		return Grace(pod)
 	}
-	return Grace(pod)
+	failed := c.StartupProbe
+	if started {
+		failed = c.LivenessProbe
+	}
+	if failed == nil || failed.TerminationGracePeriodSeconds == nil {
+		return Grace(pod)
+	}
+	return time.Duration(*failed.TerminationGracePeriodSeconds) * time.Second
 }
 
 func containerSpec(pod *v1.Pod, name string) *v1.Container {

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -392,7 +394,7 @@ func TestStartTellsWhyNot(t *testing.T) {
 				tt.change(&p.Spec.Containers[0])
 			}
 			if tt.inject != "" {
-				f.InjectError(tt.inject, fmt.Errorf("injected"))
+				f.InjectError(tt.inject, grpcstatus.Error(codes.Unknown, "injected"))
 			}
 			sandbox, err := a.SandboxConfig(p, 0)
 			if err != nil {
@@ -403,6 +405,9 @@ func TestStartTellsWhyNot(t *testing.T) {
 			failure, ok := err.(*Failure)
 			if !ok || failure.Reason != tt.want {
 				t.Errorf("error %v, want reason %s", err, tt.want)
+			}
+			if err != nil && strings.HasPrefix(err.Error(), "rpc error") {
+				t.Errorf("users are told of gRPC: %v", err)
 			}
 			var last string
 			for events := a.Recorder.(*record.FakeRecorder).Events; len(events) > 0; {

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -392,7 +394,7 @@ func TestStartTellsWhyNot(t *testing.T) {
 				tt.change(&p.Spec.Containers[0])
 			}
 			if tt.inject != "" {
-				f.InjectError(tt.inject, fmt.Errorf("injected"))
+				f.InjectError(tt.inject, grpcstatus.Error(codes.Unknown, "injected"))
 			}
 			sandbox, err := a.SandboxConfig(p, 0)
 			if err != nil {
@@ -403,6 +405,9 @@ func TestStartTellsWhyNot(t *testing.T) {
 			failure, ok := err.(*Failure)
 			if !ok || failure.Reason != tt.want {
 				t.Errorf("error %v, want reason %s", err, tt.want)
+			}
+			if err != nil && strings.HasPrefix(err.Error(), "rpc error") {
+				t.Errorf("users are told of gRPC: %v", err)
 			}
 			var last string
 			for events := a.Recorder.(*record.FakeRecorder).Events; len(events) > 0; {
@@ -436,6 +441,82 @@ func TestKillPodEndsSidecarsLastAndInReverse(t *testing.T) {
 	}
 }
 
+// stubborn containers end by SIGKILL only.
+type stubborn struct{ *capture }
+
+func (s stubborn) StopContainer(ctx context.Context, id string, grace int64) error {
+	select {
+	case <-time.After(time.Duration(grace) * time.Second):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.capture.StopContainer(ctx, id, grace)
+}
+
+func podWithSidecars(f *capture, names ...string) (*v1.Pod, *observed.Pod) {
+	o := &observed.Pod{Containers: []*observed.Container{alive(f, "a")}}
+	p := pod(func(p *v1.Pod) {
+		for _, name := range names {
+			p.Spec.InitContainers = append(p.Spec.InitContainers, v1.Container{Name: name, RestartPolicy: ptr.To(v1.ContainerRestartPolicyAlways)})
+			o.Containers = append(o.Containers, alive(f, name))
+		}
+	})
+	return p, o
+}
+
+func TestKillPodRunsHooksOfSidecarsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, f := actor(t, nil)
+		a.Runtime = stubborn{f}
+		p, o := podWithSidecars(f, "s1", "s2")
+		for i := range p.Spec.InitContainers {
+			p.Spec.InitContainers[i].Lifecycle = &v1.Lifecycle{PreStop: &v1.LifecycleHandler{Sleep: &v1.SleepAction{Seconds: 5}}}
+		}
+		began := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			if events := len(a.Recorder.(*record.FakeRecorder).Events); events != 3 {
+				t.Errorf("after a second %d containers are told that they end, want 3", events)
+			}
+		}()
+		if err := a.KillPod(t.Context(), fields.Pod{Pod: p}, o, 6*time.Second, ""); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 8*time.Second || f.graces["s1"] != 2 || f.graces["s2"] != 2 {
+			t.Errorf("all ended after %v, given %v", took, f.graces)
+		}
+	})
+}
+
+func TestSidecarsThatIgnoreTheirEndShareTheMinimalGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, f := actor(t, nil)
+		a.Runtime = stubborn{f}
+		p, o := podWithSidecars(f, "s1", "s2", "s3", "s4", "s5")
+		began := time.Now()
+		if err := a.KillPod(t.Context(), fields.Pod{Pod: p}, o, 4*time.Second, ""); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 6*time.Second {
+			t.Errorf("the pod took %v to end, want its 4 s and the 2 s that each container has", took)
+		}
+	})
+}
+
+func TestKillPodStopsWaitingWhenInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, f := actor(t, nil)
+		a.Runtime = stubborn{f}
+		p, o := podWithSidecars(f, "s1")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := a.KillPod(ctx, fields.Pod{Pod: p}, o, time.Minute, ""); err == nil || time.Since(began) != time.Second || len(f.stopped) != 0 {
+			t.Errorf("error %v after %v, stopped %v", err, time.Since(began), f.stopped)
+		}
+	})
+}
+
 func TestPreStopTakesOfTheGracePeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, tt := range []struct{ sleep, grace, want int64 }{{4, 10, 6}, {60, 10, 2}, {4, 0, 0}} {
@@ -460,13 +541,39 @@ func TestGrace(t *testing.T) {
 		t.Errorf("by default %v", Grace(p))
 	}
 	p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](5)
-	p.Spec.Containers[0].LivenessProbe = &v1.Probe{TerminationGracePeriodSeconds: ptr.To[int64](2)}
-	if Grace(p) != 5*time.Second || ProbeGrace(p, "a") != 2*time.Second || ProbeGrace(p, "none") != 5*time.Second {
-		t.Errorf("%v, after a probe %v", Grace(p), ProbeGrace(p, "a"))
+	if Grace(p) != 5*time.Second {
+		t.Errorf("the pod's own: %v", Grace(p))
 	}
 	p.DeletionGracePeriodSeconds = ptr.To[int64](1)
 	if Grace(p) != time.Second {
 		t.Errorf("a deletion's own: %v", Grace(p))
+	}
+}
+
+func TestProbeGraceIsThatOfTheProbeThatFailed(t *testing.T) {
+	seconds := func(s int64) *v1.Probe { return &v1.Probe{TerminationGracePeriodSeconds: &s} }
+	for _, tt := range []struct {
+		name              string
+		startup, liveness *v1.Probe
+		started           bool
+		want              time.Duration
+	}{
+		{"liveness, which has one", seconds(7), seconds(2), true, 2 * time.Second},
+		{"startup, which has one", seconds(7), seconds(2), false, 7 * time.Second},
+		{"liveness, which has none", seconds(7), &v1.Probe{}, true, 5 * time.Second},
+		{"startup, which has none", &v1.Probe{}, seconds(2), false, 5 * time.Second},
+		{"a probe that is gone", nil, nil, true, 5 * time.Second},
+	} {
+		p := pod(func(p *v1.Pod) {
+			p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](5)
+			p.Spec.Containers[0].StartupProbe, p.Spec.Containers[0].LivenessProbe = tt.startup, tt.liveness
+		})
+		if got := ProbeGrace(p, "a", tt.started); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	if got := ProbeGrace(pod(nil), "none", true); got != 30*time.Second {
+		t.Errorf("a container that the pod does not name: %v", got)
 	}
 }
 

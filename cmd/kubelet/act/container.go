@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/grpc/status"
 	v1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/klog/v2"
@@ -42,18 +43,15 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 	}
 	config, err := a.containerConfig(env, s, image)
 	if err != nil {
-		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %v", err)
-		return &Failure{ReasonCreateConfigError, err}
+		return a.failed(pod.Pod, c, ReasonCreateConfigError, err)
 	}
 	id, err := a.Runtime.CreateContainer(ctx, env.SandboxID, config, env.Sandbox)
 	if err != nil {
-		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %v", err)
-		return &Failure{ReasonCreateError, err}
+		return a.failed(pod.Pod, c, ReasonCreateError, err)
 	}
 	a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Created", "Container created")
 	if err := a.Runtime.StartContainer(ctx, id); err != nil {
-		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %v", err)
-		return &Failure{ReasonRunError, err}
+		return a.failed(pod.Pod, c, ReasonRunError, err)
 	}
 	a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Started", "Container started")
 	a.linkLog(pod.Pod, c.Name, id, s.Attempt)
@@ -66,6 +64,13 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 		return &Failure{ReasonPostStart, fmt.Errorf("PostStartHook failed: %w", errors.Join(err, a.stop(ctx, id, 0)))}
 	}
 	return nil
+}
+
+// failed tells users why a container does not start, in the runtime's words without those of gRPC.
+func (a *Actor) failed(pod *v1.Pod, c *v1.Container, reason string, err error) *Failure {
+	message := status.Convert(err).Message()
+	a.containerEvent(pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %s", message)
+	return &Failure{reason, errors.New(message)}
 }
 
 func imageFailure(err error) *Failure {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,19 +19,37 @@ import (
 	"pilotis.dev/cmd/kubelet/plan"
 )
 
-// minimumGrace is what remains for a container after a preStop hook that took all of the grace period.
+// minimumGrace is what remains for a container after its preStop hook, or the wait for its turn, took all of the grace
+// period.
 const minimumGrace = 2 * time.Second
 
 // Kill ends one container: its preStop hook, SIGTERM, and SIGKILL when the grace period is over.
 func (a *Actor) Kill(ctx context.Context, pod fields.Pod, c *observed.Container, reason string, grace time.Duration) error {
+	atOnce := make(chan struct{})
+	close(atOnce)
+	return a.killInTurn(ctx, pod, c, reason, grace, atOnce)
+}
+
+// killInTurn is Kill for a container whose SIGTERM waits until turn is closed, or for as long as its grace period.
+func (a *Actor) killInTurn(ctx context.Context, pod fields.Pod, c *observed.Container, reason string, grace time.Duration, turn <-chan struct{}) error {
 	a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Killing", "%s", reason)
-	spec := containerSpec(pod.Pod, c.Name)
-	if spec != nil && spec.Lifecycle != nil && spec.Lifecycle.PreStop != nil && grace > 0 && c.Running() {
-		began := time.Now()
-		a.preStop(ctx, pod, spec, c.ID, grace)
-		grace = max(grace-time.Since(began), minimumGrace)
+	if grace <= 0 {
+		return a.stop(ctx, c.ID, 0)
 	}
-	return a.stop(ctx, c.ID, grace)
+	deadline := time.Now().Add(grace)
+	spec := containerSpec(pod.Pod, c.Name)
+	if spec != nil && spec.Lifecycle != nil && spec.Lifecycle.PreStop != nil && c.Running() {
+		a.preStop(ctx, pod, spec, c.ID, grace)
+	}
+	select {
+	case <-turn:
+	case <-time.After(time.Until(deadline)):
+	case <-ctx.Done():
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("stopping container %s: %w", c.ID, err)
+	}
+	return a.stop(ctx, c.ID, max(time.Until(deadline), minimumGrace))
 }
 
 func (a *Actor) preStop(ctx context.Context, pod fields.Pod, c *v1.Container, id string, grace time.Duration) {
@@ -48,41 +68,30 @@ func (a *Actor) stop(ctx context.Context, id string, grace time.Duration) error 
 	return nil
 }
 
-// KillPod ends all containers, the regular ones at once and then the sidecars in the reverse of their order (KEP-753),
-// and the sandboxes.
+// KillPod ends all containers at once, and then the sandboxes. Only the SIGTERM of a sidecar waits: for the regular
+// containers, and for the sidecars that began after it (KEP-753).
 func (a *Actor) KillPod(ctx context.Context, pod fields.Pod, o *observed.Pod, grace time.Duration, reason string) error {
 	if o == nil {
 		return nil
 	}
-	deadline := time.Now().Add(grace)
-	sidecars := map[string]bool{}
-	for i := range pod.Spec.InitContainers {
-		if c := &pod.Spec.InitContainers[i]; plan.IsSidecar(c) {
-			sidecars[c.Name] = true
+	var all errgroup.Group
+	turn := make(chan struct{})
+	close(turn)
+	for _, stage := range stages(pod.Pod, o) {
+		mine, next := turn, make(chan struct{})
+		var running sync.WaitGroup
+		for _, c := range stage {
+			running.Add(1)
+			all.Go(func() error {
+				defer running.Done()
+				return a.killInTurn(ctx, pod, c, message(reason, c), grace, mine)
+			})
 		}
+		go func() { running.Wait(); close(next) }()
+		turn = next
 	}
-	var first errgroup.Group
-	for _, c := range o.Containers {
-		if c.Exited() || sidecars[c.Name] {
-			continue
-		}
-		first.Go(func() error { return a.Kill(ctx, pod, c, message(reason, c), grace) })
-	}
-	if err := first.Wait(); err != nil {
+	if err := all.Wait(); err != nil {
 		return err
-	}
-	for i := len(pod.Spec.InitContainers) - 1; i >= 0; i-- {
-		c := o.Newest(pod.Spec.InitContainers[i].Name)
-		if c == nil || c.Exited() || !sidecars[c.Name] {
-			continue
-		}
-		remaining := max(0, time.Until(deadline))
-		if grace > 0 {
-			remaining = max(remaining, minimumGrace)
-		}
-		if err := a.Kill(ctx, pod, c, message(reason, c), remaining); err != nil {
-			return err
-		}
 	}
 	for _, s := range o.Sandboxes {
 		if err := a.Runtime.StopPodSandbox(ctx, s.ID); err != nil {
@@ -90,6 +99,24 @@ func (a *Actor) KillPod(ctx context.Context, pod fields.Pod, o *observed.Pod, gr
 		}
 	}
 	return nil
+}
+
+// stages are the containers to end in the order of their SIGTERM. None is empty: an empty one would give the turn on
+// while those before it still run.
+func stages(pod *v1.Pod, o *observed.Pod) [][]*observed.Container {
+	turns := map[string]int{}
+	for i := len(pod.Spec.InitContainers) - 1; i >= 0; i-- {
+		if c := &pod.Spec.InitContainers[i]; plan.IsSidecar(c) {
+			turns[c.Name] = len(turns) + 1
+		}
+	}
+	all := make([][]*observed.Container, len(turns)+1)
+	for _, c := range o.Containers {
+		if !c.Exited() {
+			all[turns[c.Name]] = append(all[turns[c.Name]], c)
+		}
+	}
+	return slices.DeleteFunc(all, func(stage []*observed.Container) bool { return len(stage) == 0 })
 }
 
 func message(reason string, c *observed.Container) string {
@@ -108,16 +135,21 @@ func Grace(pod *v1.Pod) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// ProbeGrace is Grace for a container that a probe failed, which may have one of its own.
-func ProbeGrace(pod *v1.Pod, container string) time.Duration {
-	if c := containerSpec(pod, container); c != nil {
-		for _, p := range []*v1.Probe{c.LivenessProbe, c.StartupProbe} {
-			if p != nil && p.TerminationGracePeriodSeconds != nil {
-				return time.Duration(*p.TerminationGracePeriodSeconds) * time.Second
-			}
-		}
+// ProbeGrace is Grace for a container that a probe failed, which may have one of its own. started: the startup probe had
+// succeeded or there is none, so the liveness probe did it.
+func ProbeGrace(pod *v1.Pod, container string, started bool) time.Duration {
+	c := containerSpec(pod, container)
+	if c == nil {
+		return Grace(pod)
 	}
-	return Grace(pod)
+	failed := c.StartupProbe
+	if started {
+		failed = c.LivenessProbe
+	}
+	if failed == nil || failed.TerminationGracePeriodSeconds == nil {
+		return Grace(pod)
+	}
+	return time.Duration(*failed.TerminationGracePeriodSeconds) * time.Second
 }
 
 func containerSpec(pod *v1.Pod, name string) *v1.Container {

@@ -92,7 +92,7 @@ func (w *worker) carryOut(ctx context.Context, pod *v1.Pod, now *observed.Pod, p
 	for _, kill := range p.Kill {
 		grace := act.Grace(pod)
 		if kill.Failed {
-			grace = act.ProbeGrace(pod, kill.Container.Name)
+			grace = act.ProbeGrace(pod, kill.Container.Name, k.Probes.Started(w.uid, kill.Container.Name))
 		}
 		if err := k.Actor.Kill(ctx, view, kill.Container, kill.Reason, grace); err != nil {
 			return err

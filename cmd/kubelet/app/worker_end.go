@@ -28,7 +28,7 @@ func (w *worker) end(ctx context.Context, now *observed.Pod, grace time.Duration
 	k.Probes.StopLiveness(w.uid)
 	w.publish(ctx, now, false)
 	if now.AnyRunning() || (now.Sandbox() != nil && now.Sandbox().Ready) {
-		if err := k.Actor.KillPod(ctx, w.view(w.pod, now), now, grace, reason); err != nil {
+		if err := w.killAndTell(ctx, now, grace, reason); err != nil {
 			return err
 		}
 		var err error
@@ -40,6 +40,27 @@ func (w *worker) end(ctx context.Context, now *observed.Pod, grace time.Duration
 		}
 	}
 	return w.clear(ctx, now)
+}
+
+// killAndTell ends the pod's containers and publishes what becomes of them meanwhile: which have ended, and which still
+// serve, for readiness is probed until the end (KEP-1672).
+func (w *worker) killAndTell(ctx context.Context, now *observed.Pod, grace time.Duration, reason string) error {
+	killed := make(chan error, 1)
+	view := w.view(w.pod, now)
+	go func() { killed <- w.kubelet.Actor.KillPod(ctx, view, now, grace, reason) }()
+	for kicked := false; ; kicked = true {
+		select {
+		case err := <-killed:
+			if kicked {
+				w.again() // it may have been about more than the status
+			}
+			return err
+		case <-w.kick:
+			if now, err := w.kubelet.Runtime.Pod(ctx, w.uid); err == nil {
+				w.publish(ctx, now, false)
+			}
+		}
+	}
 }
 
 // clear gives back what a pod without running containers holds, and tells the API that it has ended.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,26 @@ func TestEnsureByPolicy(t *testing.T) {
 				t.Errorf("%d pulls, want pulled %v", pulls, tt.pulled)
 			}
 		})
+	}
+}
+
+func TestInvalidNames(t *testing.T) {
+	for name, cause := range map[string]string{
+		"Registry/FOO::v1": "invalid reference format: repository name (FOO) must be lowercase",
+		"kbb:@bad":         "invalid reference format",
+		"web :1":           "invalid reference format",
+	} {
+		m, r := manager(critest.NewFakeImageService())
+		_, err := m.Ensure(t.Context(), &v1.Pod{}, &v1.Container{Name: "a", Image: name}, nil)
+		if !errors.Is(err, ErrInvalidImageName) {
+			t.Errorf("%s: error %v, want %v", name, err, ErrInvalidImageName)
+		}
+		want := fmt.Sprintf("Warning InspectFailed Failed to apply default image tag %q: couldn't parse image name %q: %s", name, name, cause)
+		if len(r.Events) != 1 {
+			t.Errorf("%s: %d events, want one", name, len(r.Events))
+		} else if got := <-r.Events; got != want {
+			t.Errorf("%s: event %q, want %q", name, got, want)
+		}
 	}
 }
 
@@ -146,9 +167,10 @@ func TestMatches(t *testing.T) {
 }
 
 func TestWithTag(t *testing.T) {
-	for image, want := range map[string]string{"web": "web:latest", "web:1": "web:1", "r:5000/web": "r:5000/web:latest", "web@sha256:0": "web@sha256:0"} {
-		if got := withTag(image); got != want {
-			t.Errorf("%s is %s, want %s", image, got, want)
+	byDigest := "web@sha256:" + strings.Repeat("0", 64)
+	for image, want := range map[string]string{"web": "web:latest", "web:1": "web:1", "r:5000/web": "r:5000/web:latest", byDigest: byDigest} {
+		if got, err := withTag(image); err != nil || got != want {
+			t.Errorf("%s is %s (error %v), want %s", image, got, err, want)
 		}
 	}
 }

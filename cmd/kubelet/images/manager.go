@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distribution/reference"
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/record"
 	internalapi "k8s.io/cri-api/pkg/apis"
@@ -67,10 +68,13 @@ type Image struct {
 // Ensure brings the container's image to the node unless its policy is content with what is there.
 func (m *Manager) Ensure(ctx context.Context, pod *v1.Pod, c *v1.Container, sandbox *runtimeapi.PodSandboxConfig) (Image, error) {
 	name := c.Image
-	if name == "" || strings.ContainsAny(name, " \t\n") {
-		return Image{}, fmt.Errorf("%w: Failed to apply default image tag %q: couldn't parse image name %q: invalid reference format", ErrInvalidImageName, name, name)
+	full, err := withTag(name)
+	if err != nil {
+		message := fmt.Sprintf("Failed to apply default image tag %q: %v", name, err)
+		m.event(pod, c, v1.EventTypeWarning, "InspectFailed", message)
+		return Image{}, fmt.Errorf("%w: %s", ErrInvalidImageName, message)
 	}
-	spec := &runtimeapi.ImageSpec{Image: withTag(name), UserSpecifiedImage: name, Annotations: pod.Annotations}
+	spec := &runtimeapi.ImageSpec{Image: full, UserSpecifiedImage: name, Annotations: pod.Annotations}
 	present, err := m.present(ctx, spec)
 	if err != nil {
 		return Image{}, fmt.Errorf("%w: Failed to inspect image %q: %v", ErrImagePull, name, err)
@@ -137,12 +141,17 @@ func (m *Manager) pull(ctx context.Context, pod *v1.Pod, c *v1.Container, spec *
 	return *present, nil
 }
 
-// withTag adds the tag of an image that names neither tag nor digest.
-func withTag(name string) string {
-	if strings.Contains(name, "@") || strings.LastIndex(name, ":") > strings.LastIndex(name, "/") {
-		return name
+// withTag adds the tag of an image that names neither tag nor digest. A short name stays short: which registry it means
+// is the runtime's to say.
+func withTag(name string) (string, error) {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return "", fmt.Errorf("couldn't parse image name %q: %w", name, err)
 	}
-	return name + ":latest"
+	if reference.IsNameOnly(named) {
+		return name + ":latest", nil
+	}
+	return name, nil
 }
 
 func key(pod *v1.Pod, image string) string { return string(pod.UID) + " " + image }

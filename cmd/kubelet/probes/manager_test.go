@@ -289,6 +289,23 @@ func TestChangesAreToldOnceAndStoppedContainersAreForgotten(t *testing.T) {
 	})
 }
 
+func TestAProbeThatCannotRunIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recorder := record.NewFakeRecorder(100)
+		m := New(Config{Recorder: recorder, Exec: func(context.Context, string, []string, time.Duration) ([]byte, int, error) {
+			return nil, 0, errors.New("no runtime")
+		}})
+		m.AddPod(podWith(v1.Container{ReadinessProbe: &v1.Probe{ProbeHandler: command("r"), PeriodSeconds: 10}}))
+		m.UpdateStatus("u1", running("containerd://one"), "10.0.0.1")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := <-recorder.Events; got != "Warning Unhealthy Readiness probe errored and resulted in unknown state: no runtime" {
+			t.Errorf("event %q", got)
+		}
+		m.RemovePod("u1")
+	})
+}
+
 func TestEventsAndMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHealth()

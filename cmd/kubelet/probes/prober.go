@@ -54,7 +54,7 @@ func (p *prober) probe(ctx context.Context, w *worker, pod *v1.Pod, ip string) (
 	p.metrics.count(w, pod, a, err, time.Since(begun))
 	switch {
 	case err != nil:
-		p.event(pod, w, "Unhealthy", "%s probe errored: %v", w.kind, err)
+		p.event(pod, w, "Unhealthy", "%s probe errored and resulted in unknown state: %v", w.kind, err)
 		return failure, err
 	case a.outcome == failure:
 		klog.FromContext(ctx).V(1).Info("Probe failed", "probeType", w.kind, "pod", klog.KObj(pod), "containerName", w.container.Name, "output", a.output)

@@ -224,6 +224,9 @@ func TestStreamsThatCannotBe(t *testing.T) {
 		if w.Code != code {
 			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, code)
 		}
+		if strings.Contains(w.Body.String(), "unable to upgrade") {
+			t.Errorf("%s: %s, which clients say themselves", path, w.Body)
+		}
 	}
 	for path, code := range map[string]int{
 		"/exec/ns/web/app?command=ls&output=1": http.StatusBadRequest, // no upgrade

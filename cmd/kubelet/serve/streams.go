@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/status"
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/proxy"
 	apiproxy "k8s.io/apiserver/pkg/util/proxy"
@@ -79,7 +80,7 @@ func (s *Server) streamTarget(w http.ResponseWriter, req *http.Request) (wanted,
 	}
 	id, err := runningContainer(pod, req.PathValue("container"))
 	if err != nil {
-		http.Error(w, "unable to upgrade connection: "+err.Error(), http.StatusInternalServerError)
+		http.Error(w, err.Error(), http.StatusInternalServerError) // clients add that the connection is not upgraded
 		return streams, "", false
 	}
 	return streams, id, true
@@ -155,7 +156,7 @@ func (s *Server) sandbox(req *http.Request, pod *v1.Pod) (string, error) {
 func (s *Server) relay(w http.ResponseWriter, req *http.Request, address string, err error, streams *wanted) {
 	if err != nil {
 		klog.FromContext(req.Context()).Info("The container runtime opens no stream", "path", req.URL.Path, "reason", err.Error())
-		http.Error(w, "unable to upgrade connection: "+err.Error(), http.StatusInternalServerError)
+		http.Error(w, status.Convert(err).Message(), http.StatusInternalServerError)
 		return
 	}
 	location, err := url.Parse(address)

@@ -180,7 +180,7 @@ func ignoreNotFound(err error) error {
 
 // merge keeps of the API's status the conditions that others write.
 func merge(now, mine v1.PodStatus) v1.PodStatus {
-	owned := map[v1.PodConditionType]bool{v1.PodReady: true, v1.ContainersReady: true, v1.PodInitialized: true, v1.PodReadyToStartContainers: true, v1.PodScheduled: true, v1.DisruptionTarget: true, v1.PodResizeInProgress: true, v1.PodResizePending: true}
+	owned := map[v1.PodConditionType]bool{v1.PodReady: true, v1.ContainersReady: true, v1.PodInitialized: true, v1.PodReadyToStartContainers: true, v1.PodScheduled: true, v1.DisruptionTarget: true, v1.PodResizeInProgress: true, v1.PodResizePending: true, v1.AllContainersRestarting: true}
 	out := *mine.DeepCopy()
 	var conditions []v1.PodCondition
 	for _, c := range out.Conditions {

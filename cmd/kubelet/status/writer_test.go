@@ -60,6 +60,15 @@ func TestWriterWritesWhatChanged(t *testing.T) {
 	})
 }
 
+func TestTheKubeletsConditionsAreWritten(t *testing.T) {
+	for _, kind := range []v1.PodConditionType{v1.PodReady, v1.DisruptionTarget, v1.PodResizePending, v1.AllContainersRestarting} {
+		mine := v1.PodStatus{Conditions: []v1.PodCondition{{Type: kind, Status: v1.ConditionTrue}}}
+		if got := merge(v1.PodStatus{Conditions: []v1.PodCondition{{Type: kind, Status: v1.ConditionFalse}}}, mine); len(got.Conditions) != 1 || got.Conditions[0].Status != v1.ConditionTrue {
+			t.Errorf("conditions %+v of a new %s", got.Conditions, kind)
+		}
+	}
+}
+
 func TestWriterTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := stored("a", false)

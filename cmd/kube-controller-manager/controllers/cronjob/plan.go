@@ -98,9 +98,10 @@ func (p *planner) observe() {
 			p.unlist(j.UID)
 			p.event(v1.EventTypeNormal, "SawCompletedJob", "Saw completed job: %s, condition: %v", j.Name, outcome(j))
 		case !finished && !listed:
-			// Created by us, with the status write lost, or by someone in our name: it runs, so it counts.
 			p.event(v1.EventTypeWarning, "UnexpectedJob", "Saw a job that the controller did not create or forgot: %s", j.Name)
-			p.status.Active = append(slices.Clone(p.status.Active), refTo(j))
+			if _, ours := j.Annotations[batchv1.CronJobScheduledTimestampAnnotation]; ours { // the write of its status was lost
+				p.status.Active = append(slices.Clone(p.status.Active), refTo(j))
+			}
 		}
 		if outcome(j) == batchv1.JobComplete && j.Status.CompletionTime != nil &&
 			(p.status.LastSuccessfulTime == nil || j.Status.CompletionTime.After(p.status.LastSuccessfulTime.Time)) {

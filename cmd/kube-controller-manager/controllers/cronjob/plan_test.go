@@ -136,6 +136,30 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// A Job that was made by hand from the CronJob is its own affair; one of our making that the status lacks is taken back.
+func TestAJobMadeByHandIsLeftAlone(t *testing.T) {
+	const unexpected = "event UnexpectedJob: Saw a job that the controller did not create or forgot: x\n"
+	for _, c := range []struct {
+		policy batchv1.ConcurrencyPolicy
+		ours   bool
+		want   string
+	}{
+		{batchv1.ReplaceConcurrent, false, "create c-29453770\n" + unexpected}, {batchv1.ForbidConcurrent, false, "create c-29453770\n" + unexpected},
+		{batchv1.ReplaceConcurrent, true, "delete x\ncreate c-29453770\n" + unexpected},
+	} {
+		cj := cronJob("*/5 * * * *", func(s *batchv1.CronJobSpec) { s.ConcurrencyPolicy = c.policy })
+		j := jobOf(cj, "x", "", "2026-01-01T00:06:00Z")
+		cj.Status.Active = nil
+		if c.ours {
+			j.Annotations = map[string]string{batchv1.CronJobScheduledTimestampAnnotation: "2026-01-01T00:05:00Z"}
+		}
+		plan := Decide(Input{CronJob: cj, Jobs: []*batchv1.Job{j}, Now: at("2026-01-01T00:10:02Z")})
+		if got := plan.String(); got != c.want || len(plan.Status.Active) != 0 {
+			t.Errorf("%s, made by the CronJob %v: %q, active %v; want %q", c.policy, c.ours, got, plan.Status.Active, c.want)
+		}
+	}
+}
+
 func TestStatusFollowsTheJobs(t *testing.T) {
 	cj := cronJob("0 0 1 1 *", nil)
 	done, lost := jobOf(cj, "done", "", "2026-01-01T00:05:00Z"), jobOf(cj, "lost", "", "2026-01-01T00:05:00Z")

@@ -2,6 +2,7 @@ package daemonset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -202,18 +203,16 @@ func (c *controller) act(ctx context.Context, owner pods.Owner, ds *appsv1.Daemo
 			c.recorder.Eventf(ds, v1.EventTypeNormal, "SucceededDaemonPod", "Found succeeded daemon pod %s/%s on node %s, will try to delete it", pod.Namespace, pod.Name, node)
 		}
 	}
-	_, err := reconcile.SlowStart(ctx, len(plan.Create), func(ctx context.Context, i int) error {
+	_, createErr := reconcile.SlowStart(ctx, len(plan.Create), func(ctx context.Context, i int) error {
 		_, err := c.writer.Create(ctx, owner, newPod(ds, plan.Create[i], hash))
 		if apierrors.HasStatusCause(err, v1.NamespaceTerminatingCause) {
 			return nil
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	_, err = reconcile.Parallel(ctx, len(plan.Delete), func(ctx context.Context, i int) error { return c.writer.Delete(ctx, owner, plan.Delete[i]) })
-	return err
+	// A quota that refuses new pods may be waiting for these to go.
+	_, deleteErr := reconcile.Parallel(ctx, len(plan.Delete), func(ctx context.Context, i int) error { return c.writer.Delete(ctx, owner, plan.Delete[i]) })
+	return errors.Join(createErr, deleteErr)
 }
 
 func (c *controller) writeStatus(ctx context.Context, ds *appsv1.DaemonSet, status appsv1.DaemonSetStatus) error {

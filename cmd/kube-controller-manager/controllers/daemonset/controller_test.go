@@ -2,6 +2,7 @@ package daemonset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -10,7 +11,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
 )
@@ -107,6 +111,49 @@ func TestPodsCarryTheRevisionOfTheTemplate(t *testing.T) {
 		for _, pod := range l.Pods() {
 			if hash := pod.Labels[appsv1.ControllerRevisionHashLabelKey]; hash == "" || hash != list.Items[0].Labels[appsv1.ControllerRevisionHashLabelKey] {
 				t.Errorf("pod has revision %q, the template %v", hash, list.Items[0].Labels)
+			}
+		}
+	})
+}
+
+// A quota of one pod: the daemon of the node that is left has to go before the one of the other node is admitted.
+func TestARefusedCreateDoesNotKeepDaemonsFromGoing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		begin(t, l)
+		addNode(t, l, "a")
+		addNode(t, l, "b")
+		held := 0
+		l.Fail = func(verb, resource, _ string, _ runtime.Object) error {
+			switch {
+			case resource == "pods" && verb == "delete":
+				held--
+			case resource == "pods" && verb == "create" && held == 1:
+				return apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "d", errors.New("exceeded quota"))
+			case resource == "pods" && verb == "create":
+				held++
+			}
+			return nil
+		}
+		client := l.Client.AppsV1().DaemonSets("default")
+		ds := daemon("0", "1")
+		ds.Spec.Template.Spec.NodeSelector = map[string]string{v1.LabelHostname: "a"}
+		ds, err := client.Create(t.Context(), ds, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ds.Spec.Template.Spec.NodeSelector[v1.LabelHostname] = "b"
+		ds.ResourceVersion = ""
+		if _, err := client.Update(t.Context(), ds, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		onePodANode(t, l, 1)
+		for _, pod := range l.Pods() {
+			if targetOf(pod) != "b" {
+				t.Errorf("the daemon is still on %s", targetOf(pod))
 			}
 		}
 	})

@@ -83,6 +83,9 @@ func Decide(in Input) Plan {
 func (p *planner) sort() {
 	byNode := map[string][]*v1.Pod{}
 	for _, pod := range p.Pods {
+		if pods.Finished(pod) && pod.DeletionTimestamp != nil {
+			continue // it ended, and only a finalizer keeps it: its node is free
+		}
 		node := targetOf(pod)
 		byNode[node] = append(byNode[node], pod)
 	}

@@ -200,6 +200,20 @@ func TestEndedDaemonsAreReplacedWithBackOff(t *testing.T) {
 	}
 }
 
+func TestAnEndedDaemonThatIsHeldByAFinalizerIsReplaced(t *testing.T) {
+	w := newWorld(t, daemon("0", "1"), 1)
+	w.settle()
+	at := metav1.NewTime(now)
+	w.pods[0].DeletionTimestamp = &at
+	if p := w.plan(); p.String() != "" {
+		t.Errorf("plan %q while the old daemon runs", p)
+	}
+	w.pods[0].Status.Phase = v1.PodFailed
+	if p := w.plan(); p.String() != "create on n0\n" || p.Status.CurrentNumberScheduled != 0 {
+		t.Errorf("plan %q, status %+v", p, p.Status)
+	}
+}
+
 func TestPendingDaemonsOfGoneNodesAreDeleted(t *testing.T) {
 	w := newWorld(t, daemon("0", "1"), 2)
 	w.step()

@@ -206,16 +206,12 @@ func (c *Controller) size(ctx context.Context, namespace string, ref *metav1.Own
 		if err != nil || rs.UID != ref.UID {
 			break
 		}
-		up := metav1.GetControllerOfNoCopy(rs)
-		if up == nil {
-			return rs.UID, ptr.Deref(rs.Spec.Replicas, 1), nil
-		}
-		if up.Kind == "Deployment" {
+		if up := metav1.GetControllerOfNoCopy(rs); up != nil && up.Kind == "Deployment" {
 			if d, err := c.owners.Deployments.Deployments(namespace).Get(up.Name); err == nil && d.UID == up.UID {
 				return d.UID, ptr.Deref(d.Spec.Replicas, 1), nil
 			}
 		}
-		ref = up // a custom owner of ReplicaSets knows its own size
+		return rs.UID, ptr.Deref(rs.Spec.Replicas, 1), nil
 	case ref.Kind == "StatefulSet":
 		if s, err := c.owners.StatefulSets.StatefulSets(namespace).Get(ref.Name); err == nil && s.UID == ref.UID {
 			return s.UID, ptr.Deref(s.Spec.Replicas, 1), nil

@@ -27,10 +27,11 @@ func templateOf(obj any) (*v1.PodTemplateSpec, string) {
 	return nil, ""
 }
 
-// announced returns the condition that announces the disruption of a pod that still lives on undisturbed.
+// announced returns the condition that announces the disruption of a pod that still lives on undisturbed. A kubelet that ends a pod
+// itself deletes nothing, and may take any time.
 func announced(pod *v1.Pod) *v1.PodCondition {
 	c := pods.Condition(pod, v1.DisruptionTarget)
-	if c == nil || c.Status != v1.ConditionTrue || pod.DeletionTimestamp != nil || pods.Finished(pod) {
+	if c == nil || c.Status != v1.ConditionTrue || c.Reason == v1.PodReasonTerminationByKubelet || pod.DeletionTimestamp != nil || pods.Finished(pod) {
 		return nil
 	}
 	return c

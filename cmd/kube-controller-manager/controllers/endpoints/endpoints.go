@@ -27,7 +27,8 @@ const maxAddresses = 1000
 // New returns the controller. Changes of pods wait for batch, to take others along.
 func New(f informers.SharedInformerFactory, client kubernetes.Interface, batch time.Duration, workers int) *reconcile.Controller {
 	services, pods, endpoints := f.Core().V1().Services(), f.Core().V1().Pods(), f.Core().V1().Endpoints()
-	c := reconcile.New("endpoint", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
+	var c *reconcile.Controller
+	c = reconcile.New("endpoint", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		svc, err := services.Lister().Services(key.Namespace).Get(key.Name)
 		if apierrors.IsNotFound(err) {
 			err = client.CoreV1().Endpoints(key.Namespace).Delete(ctx, key.Name, metav1.DeleteOptions{})
@@ -43,9 +44,12 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, batch t
 		want := For(svc, selected)
 		have, err := endpoints.Lister().Endpoints(key.Namespace).Get(key.Name)
 		if apierrors.IsNotFound(err) {
-			_, err = client.CoreV1().Endpoints(key.Namespace).Create(ctx, want, metav1.CreateOptions{})
-			if apierrors.HasStatusCause(err, v1.NamespaceTerminatingCause) {
+			created, err := client.CoreV1().Endpoints(key.Namespace).Create(ctx, want, metav1.CreateOptions{})
+			switch {
+			case apierrors.HasStatusCause(err, v1.NamespaceTerminatingCause):
 				return reconcile.Result{}, nil
+			case err == nil:
+				c.Wrote(endpoints.Informer(), key, created)
 			}
 			return reconcile.Result{}, err
 		}
@@ -58,7 +62,10 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, batch t
 		for k, v := range want.Annotations {
 			metav1.SetMetaDataAnnotation(&update.ObjectMeta, k, v)
 		}
-		_, err = client.CoreV1().Endpoints(key.Namespace).Update(ctx, update, metav1.UpdateOptions{})
+		written, err := client.CoreV1().Endpoints(key.Namespace).Update(ctx, update, metav1.UpdateOptions{})
+		if err == nil {
+			c.Wrote(endpoints.Informer(), key, written)
+		}
 		return reconcile.Result{}, err
 	}), reconcile.Options{Workers: workers})
 	c.Watch(services.Informer(), func(obj any) []reconcile.Key {

@@ -29,6 +29,29 @@ func TestDeletedEndpointsAreMadeAnew(t *testing.T) {
 	})
 }
 
+// A pod that is unready for a moment: the cache that lags shows the Endpoints as they were before, and as they should be again.
+func TestWhatIsNotInTheCacheYetIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: "p", Labels: map[string]string{"app": "web"}}}
+		lab.Running("n")(pod)
+		pod.Status.PodIPs = []v1.PodIP{{IP: "10.0.0.1"}}
+		l.Seed(pod, &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: "web"}, Spec: v1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []v1.ServicePort{{Port: 80}}}})
+		l.Run(t, New(l.Informers, l.Client, 0, 1))
+		l.Freeze("endpoints")
+		for _, ready := range []v1.ConditionStatus{v1.ConditionFalse, v1.ConditionTrue} {
+			l.SetPod(t, pod, func(p *v1.Pod) { p.Status.Conditions[0].Status = ready })
+			time.Sleep(time.Minute)
+		}
+		l.Thaw()
+		time.Sleep(time.Minute)
+		e, err := l.Client.CoreV1().Endpoints("d").Get(t.Context(), "web", metav1.GetOptions{})
+		if err != nil || len(e.Subsets) != 1 || len(e.Subsets[0].Addresses) != 1 {
+			t.Errorf("subsets %+v (%v), want one with the address", e.Subsets, err)
+		}
+	})
+}
+
 func TestForSortsAddressesByReadiness(t *testing.T) {
 	pod := func(name, ip string, ready v1.ConditionStatus) *v1.Pod {
 		return &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.PodSpec{Containers: []v1.Container{{Ports: []v1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}},

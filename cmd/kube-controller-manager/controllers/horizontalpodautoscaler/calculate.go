@@ -128,15 +128,20 @@ func utilization(requests map[string]int64, target int32, found *int32, average 
 	}
 }
 
-// averageValue returns a ratioFunc for a target value of each pod.
+// averageValue returns a ratioFunc for a target value of each pod, and where it leaves the average that was measured: the first one,
+// since later ones have assumptions in them for pods without a sample.
 func averageValue(target int64, average *int64) ratioFunc {
+	measured := false
 	return func(samples map[string]sample) (float64, error) {
 		var used int64
 		for _, s := range samples {
 			used += s.value
 		}
-		*average = used / int64(len(samples))
-		return float64(*average) / float64(target), nil
+		mean := used / int64(len(samples))
+		if !measured {
+			*average, measured = mean, true
+		}
+		return float64(mean) / float64(target), nil
 	}
 }
 

@@ -78,6 +78,17 @@ func TestReplicasForCPU(t *testing.T) {
 	}
 }
 
+func TestTheAverageIsTheMeasuredOne(t *testing.T) {
+	list := []*v1.Pod{pod("a", v1.PodRunning, true, time.Hour), pod("b", v1.PodRunning, true, time.Hour)}
+	samples := map[string]sample{"a": {at: now, window: time.Minute, value: 300}}
+	s := sortPods(list, samples, "", timing{now, 5 * time.Minute, 30 * time.Second})
+	var average int64
+	wanted, err := replicasFor(2, s, samples, tolerance{0.1, 0.1}, averageValue(100, &average), func(string) int64 { return 100 })
+	if err != nil || wanted != 3 || average != 300 {
+		t.Errorf("%d replicas at an average of %d (%v); want 3, with the pod without a sample as idle, at the 300 that were measured", wanted, average, err)
+	}
+}
+
 func TestOfTotal(t *testing.T) {
 	tol := tolerance{0.1, 0.1}
 	for _, c := range []struct {

@@ -73,6 +73,11 @@ func New(hpas autoscalinginformers.HorizontalPodAutoscalerInformer, podInformer 
 	c.loop = reconcile.New("horizontalpodautoscaler", c, reconcile.Options{Workers: o.Workers, Clock: o.Clock, BaseDelay: o.SyncPeriod, MaxDelay: o.SyncPeriod})
 	c.loop.Watch(c.hpaInf, nil)
 	c.loop.Watch(podInformer.Informer(), nil)
+	return c.loop, c.follow()
+}
+
+// follow looks at autoscalers that are new or changed, and forgets those that are gone.
+func (c *controller) follow() error {
 	_, err := c.hpaInf.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) { c.enqueue(obj) },
 		UpdateFunc: func(old, obj any) {
@@ -82,16 +87,17 @@ func New(hpas autoscalinginformers.HorizontalPodAutoscalerInformer, podInformer 
 			if ok1 && ok2 && !equality.Semantic.DeepEqual(before.Spec, after.Spec) {
 				c.enqueue(obj)
 			}
+			if ok1 && ok2 && before.UID != after.UID {
+				c.forget(before.UID)
+			}
 		},
 		DeleteFunc: func(obj any) {
 			if hpa, ok := reconcile.Unwrap(obj).(*autoscalingv2.HorizontalPodAutoscaler); ok {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				delete(c.memories, hpa.UID)
+				c.forget(hpa.UID)
 			}
 		},
 	})
-	return c.loop, err
+	return err
 }
 
 func (c *controller) enqueue(obj any) {
@@ -100,15 +106,25 @@ func (c *controller) enqueue(obj any) {
 	}
 }
 
+// memoryOf returns what is remembered of an autoscaler. Of one that was deleted a moment ago nothing is kept: nobody would tell
+// again that it is gone.
 func (c *controller) memoryOf(hpa *autoscalingv2.HorizontalPodAutoscaler) *memory {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.memories[hpa.UID]
-	if m == nil {
-		m = &memory{hpa: types.NamespacedName{Namespace: hpa.Namespace, Name: hpa.Name}}
+	if m := c.memories[hpa.UID]; m != nil {
+		return m
+	}
+	m := &memory{hpa: types.NamespacedName{Namespace: hpa.Namespace, Name: hpa.Name}}
+	if now, err := c.hpas.HorizontalPodAutoscalers(hpa.Namespace).Get(hpa.Name); err == nil && now.UID == hpa.UID {
 		c.memories[hpa.UID] = m
 	}
 	return m
+}
+
+func (c *controller) forget(uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.memories, uid)
 }
 
 // rivals notes which pods an autoscaler sizes, and gives the others that size one of these pods: together they would

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
@@ -545,5 +547,80 @@ func TestAPodThatEndedUnseenIsCountedThoughItsJobIsSuspended(t *testing.T) {
 		if status := s.job().Status; status.Succeeded != 1 {
 			t.Fatalf("status %+v; want the success counted that the cache did not have", status)
 		}
+	})
+}
+
+// tenAndOne is an Indexed Job whose success policy is met by its pod of index 10, while ten others run.
+func tenAndOne() Input {
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "j", UID: "j"}, Spec: batchv1.JobSpec{
+		Completions: ptr.To[int32](11), Parallelism: ptr.To[int32](11), BackoffLimit: ptr.To[int32](6), CompletionMode: ptr.To(batchv1.IndexedCompletion),
+		SuccessPolicy: &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{{SucceededIndexes: ptr.To("10")}}},
+	}}
+	in := Input{Job: job, Now: time.Unix(1000, 0)}
+	for i := range 11 {
+		pod := newPod(job, slot{index: i})
+		pod.Name = fmt.Sprint("p", i)
+		pod.UID = types.UID(pod.Name)
+		lab.Running("node")(pod)
+		if i == 10 {
+			lab.Ended(0)(pod)
+		}
+		in.Pods = append(in.Pods, pod)
+	}
+	return in
+}
+
+func TestPodsThatAJobEndsAreNeitherReadyNorFailures(t *testing.T) {
+	in := tenAndOne()
+	for step, want := range []struct{ active, ready, terminating, kills int }{{10, 10, 0, 0}, {0, 0, 10, 10}, {0, 0, 10, 0}} {
+		plan := Decide(in)
+		s := plan.Status
+		if int(s.Active) != want.active || int(*s.Ready) != want.ready || int(*s.Terminating) != want.terminating || len(plan.Kill) != want.kills {
+			t.Errorf("step %d: %d active, %d ready, %d terminating, %d killed; want %+v", step, s.Active, *s.Ready, *s.Terminating, len(plan.Kill), want)
+		}
+		if !isTrue(&s, batchv1.JobSuccessCriteriaMet) || isTrue(&s, batchv1.JobFailureTarget) {
+			t.Errorf("step %d: conditions %+v", step, s.Conditions)
+		}
+		in.Job.Status = s
+		for _, pod := range plan.Kill {
+			pod.DeletionTimestamp = ptr.To(metav1.NewTime(in.Now))
+		}
+	}
+}
+
+func TestADroppedPodIsNotReady(t *testing.T) {
+	in := tenAndOne()
+	in.Job.Spec.SuccessPolicy, in.Job.Spec.Parallelism = nil, ptr.To[int32](4)
+	if s := Decide(in).Status; s.Active != 4 || *s.Ready != 4 {
+		t.Errorf("%d active, %d ready after six were dropped", s.Active, *s.Ready)
+	}
+}
+
+// The server refuses the first write of an outcome, as it does now and then; the pods must not die of it.
+func TestAnOutcomeSurvivesALostWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, lab.New(t))
+		s.create(func(spec *batchv1.JobSpec) {
+			in := tenAndOne().Job.Spec
+			spec.Completions, spec.Parallelism, spec.CompletionMode, spec.SuccessPolicy = in.Completions, in.Parallelism, in.CompletionMode, in.SuccessPolicy
+		})
+		s.RunAll(t)
+		synctest.Wait()
+		refusals := 3
+		s.Fail = func(verb, resource, subresource string, obj runtime.Object) error {
+			if job, ok := obj.(*batchv1.Job); ok && subresource == "status" && len(job.Status.Conditions) > 0 && refusals > 0 {
+				refusals--
+				return errors.New("refused")
+			}
+			return nil
+		}
+		s.end(0, func(p *v1.Pod) bool { return indexOf(p) == 10 })
+		for range 3 {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			s.RunAll(t)
+			synctest.Wait()
+		}
+		s.expect(batchv1.JobComplete, batchv1.JobReasonSuccessPolicy)
 	})
 }

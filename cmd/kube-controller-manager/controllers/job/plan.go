@@ -93,7 +93,8 @@ func Decide(in Input) Plan {
 	}
 	p.judgeJob()
 	if p.outcome != nil {
-		if p.Job.DeletionTimestamp == nil {
+		// Pods are killed once the outcome is written: a planner that did not know why they end would count them as failures.
+		if p.Job.DeletionTimestamp == nil && isTrue(&p.Job.Status, p.outcome.Type) {
 			p.plan.Kill = p.active
 		}
 	} else if in.Job.DeletionTimestamp == nil {
@@ -389,16 +390,24 @@ func (p *planner) count() {
 		}
 	}
 	p.status.UncountedTerminatedPods = &batchv1.UncountedTerminatedPods{Succeeded: sorted(p.uncountedDone), Failed: sorted(p.uncountedFail)}
+	p.countActive()
+}
+
+// countActive counts a pod that leaves by this plan as terminating only: the server refuses a status with more ready than active pods.
+func (p *planner) countActive() {
+	leaving := sets.New[types.UID]()
+	for _, pod := range slices.Concat(p.plan.Drop, p.plan.Kill) {
+		leaving.Insert(pod.UID)
+	}
 	ready := 0
 	for _, pod := range p.active {
-		if pods.Ready(pod) {
+		if pods.Ready(pod) && !leaving.Has(pod.UID) {
 			ready++
 		}
 	}
-	leaving := len(p.plan.Drop) + len(p.plan.Kill)
-	p.status.Active = int32(len(p.active) - leaving + len(p.plan.Create))
+	p.status.Active = int32(len(p.active) - leaving.Len() + len(p.plan.Create))
 	p.status.Ready = ptr.To(int32(ready))
-	p.status.Terminating = ptr.To(int32(p.terminating + leaving))
+	p.status.Terminating = ptr.To(int32(p.terminating + leaving.Len()))
 }
 
 func sorted(set sets.Set[types.UID]) []types.UID {

@@ -3,6 +3,7 @@ package namespace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -17,6 +18,8 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 
 	"pilotis.dev/pkg/reconcile"
 )
@@ -24,29 +27,53 @@ import (
 // parallel bounds the requests for one namespace.
 const parallel = 16
 
-// soon is when a namespace that still has content is looked at again, unless a pod's grace period says later.
-const soon = 500 * time.Millisecond
+// The pauses between two looks at a namespace that still has content grow from the first to the longest: each look lists every kind.
+const (
+	firstPause   = 500 * time.Millisecond
+	longestPause = 10 * time.Second
+)
 
 type controller struct {
 	namespaces coreinformers.NamespaceInformer
 	client     kubernetes.Interface
 	metadata   metadata.Interface
 	discovery  discovery.DiscoveryInterface
-	period     time.Duration
 }
 
 // New returns the controller. A namespace that still has content is looked at again after period at the latest, if it
-// is not 0.
+// is not 0 and shorter than the longest pause.
 func New(namespaces coreinformers.NamespaceInformer, client kubernetes.Interface, m metadata.Interface, d discovery.DiscoveryInterface, period time.Duration, workers int) *reconcile.Controller {
-	c := &controller{namespaces: namespaces, client: client, metadata: m, discovery: d, period: period}
-	r := reconcile.New("namespace", reconcile.Func(c.reconcile), reconcile.Options{Workers: workers, MaxDelay: 10 * time.Second})
-	r.Watch(namespaces.Informer(), func(obj any) []reconcile.Key {
-		if n, ok := obj.(*v1.Namespace); ok && n.DeletionTimestamp != nil {
-			return []reconcile.Key{{Name: n.Name}}
-		}
-		return nil
-	})
+	c := &controller{namespaces: namespaces, client: client, metadata: m, discovery: d}
+	longest := longestPause
+	if period > 0 {
+		longest = min(longest, period)
+	}
+	r := reconcile.New("namespace", reconcile.Func(c.reconcile), reconcile.Options{Workers: workers, BaseDelay: firstPause, MaxDelay: longest})
+	r.Watch(namespaces.Informer(), nil)
+	watchDeletions(namespaces.Informer(), r.Enqueue)
 	return r
+}
+
+// watchDeletions calls look when a namespace starts to terminate. What happens to it then are mostly our own writes of its status,
+// and no reason to look again.
+func watchDeletions(namespaces cache.SharedIndexInformer, look func(reconcile.Key)) {
+	_, err := namespaces.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) {
+			if n, ok := obj.(*v1.Namespace); ok && n.DeletionTimestamp != nil {
+				look(reconcile.KeyOf(n))
+			}
+		},
+		UpdateFunc: func(old, obj any) {
+			before, ok1 := old.(*v1.Namespace)
+			n, ok2 := obj.(*v1.Namespace)
+			if ok1 && ok2 && n.DeletionTimestamp != nil && (before.DeletionTimestamp == nil || before.UID != n.UID) {
+				look(reconcile.KeyOf(n))
+			}
+		},
+	})
+	if err != nil { // the informer was stopped
+		klog.Background().V(2).Info("Event handler not added", "controller", "namespace", "err", err)
+	}
 }
 
 func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
@@ -60,8 +87,8 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	if err := c.report(ctx, ns, found); err != nil {
 		return reconcile.Result{}, err
 	}
-	if found.incomplete() {
-		return reconcile.Result{RequeueAfter: c.wait(found)}, nil
+	if err := found.obstacle(); err != nil {
+		return reconcile.Result{}, err
 	}
 	return reconcile.Result{}, c.finalize(ctx, ns.Name)
 }
@@ -97,20 +124,17 @@ type content struct {
 	remaining map[schema.GroupVersionResource]int
 	waiting   map[string]int // objects by the finalizer they wait for
 	errs      []error
-	grace     time.Duration // longest grace period of a pod
 }
 
-func (f content) incomplete() bool {
-	return f.groups != nil || len(f.remaining) > 0 || len(f.errs) > 0
-}
-
-// wait is how long a namespace with this content is left alone: half of its pods' grace period, within bounds.
-func (c *controller) wait(f content) time.Duration {
-	wait := max(soon, min(f.grace/2, 5*time.Second))
-	if c.period > 0 {
-		wait = min(wait, c.period)
+// obstacle is why the namespace cannot go yet. What is only being deleted is part of normal operation.
+func (f content) obstacle() error {
+	if failure := errors.Join(append(f.errs, f.groups)...); failure != nil {
+		return failure
 	}
-	return wait
+	if len(f.remaining) > 0 {
+		return fmt.Errorf("waiting for the end of its content, %s: %w", counted(f.remaining), reconcile.ErrRoutine)
+	}
+	return nil
 }
 
 // empty deletes what is there: pods first, since policies and identities must hold as long as they run, and everything
@@ -159,9 +183,6 @@ func (c *controller) sweep(ctx context.Context, namespace string, resources []re
 		for _, o := range s.left {
 			for _, f := range o.Finalizers {
 				found.waiting[f]++
-			}
-			if o.DeletionGracePeriodSeconds != nil && s.resource.Resource == "pods" {
-				found.grace = max(found.grace, time.Duration(*o.DeletionGracePeriodSeconds)*time.Second)
 			}
 		}
 	}

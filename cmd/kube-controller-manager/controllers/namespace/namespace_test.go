@@ -2,6 +2,7 @@ package namespace
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -137,6 +138,47 @@ func TestWhatHoldsANamespaceIsTold(t *testing.T) {
 		}
 		if s.after(20*time.Second) != nil {
 			t.Error("the namespace stays after its content went")
+		}
+	})
+}
+
+// looks counts the looks at ConfigMaps, which are never marked as terminating here: each look lists, deletes, and lists again.
+func (s *story) looks() int {
+	n := 0
+	for _, a := range s.metadata.Actions() {
+		if a.Matches("list", "configmaps") {
+			n++
+		}
+	}
+	return n / 2
+}
+
+func TestAHeldNamespaceIsLookedAtEverMoreSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := tell(t, object("ConfigMap", "held", "example.org/wait"))
+		if s.after(4*time.Second) == nil {
+			t.Fatal("the namespace went before its content")
+		}
+		if n := s.looks(); n < 4 || n > 5 {
+			t.Errorf("%d looks in the first seconds", n)
+		}
+		s.after(20 * time.Second)
+		before := s.looks()
+		s.after(10 * time.Minute)
+		if n := s.looks() - before; n < 55 || n > 65 {
+			t.Errorf("%d looks in ten minutes, want one every ten seconds", n)
+		}
+	})
+}
+
+func TestAThousandObjectsGoAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var objects []runtime.Object
+		for i := range 500 {
+			objects = append(objects, object("Pod", fmt.Sprint("p", i)), object("ConfigMap", fmt.Sprint("c", i)))
+		}
+		if tell(t, objects...).after(5*time.Second) != nil {
+			t.Error("the namespace is still there")
 		}
 	})
 }

@@ -5,6 +5,7 @@ package nodelifecycle
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -54,6 +56,8 @@ type controller struct {
 type known struct {
 	uid   types.UID
 	ready bool
+	// told are the pods that were seen to since the node is not ready. What a kubelet that lives says of them then stands.
+	told sets.Set[types.UID]
 }
 
 // New returns the controller; its keys are nodes. A node is looked at when it changes and when its heartbeats are due;
@@ -68,7 +72,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		beats: &heartbeats{clock: config.Clock, leases: leases.Lister().Leases(v1.NamespaceNodeLease), last: map[string]heartbeat{}},
 	}
 	c.zones = &zones{config: config, nodes: nodes.Lister(), beats: c.beats, buckets: map[string]*bucket{}}
-	r := reconcile.New("node_lifecycle_controller", reconcile.Func(c.reconcile), reconcile.Options{Workers: max(1, config.Workers), Clock: config.Clock})
+	r := reconcile.New("node_lifecycle_controller", reconcile.Func(c.reconcile), reconcile.Options{Workers: max(1, config.Workers), Clock: config.Clock, MaxDelay: config.MonitorPeriod})
 	r.Watch(nodes.Informer(), reconcile.ObjectKey)
 	r.Watch(leases.Informer(), func(obj any) []reconcile.Key {
 		if l, ok := obj.(*coordinationv1.Lease); ok && l.Namespace == v1.NamespaceNodeLease {
@@ -105,10 +109,7 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	if !isReady(n) {
 		due = c.MonitorPeriod
 	}
-	if err := c.tell(ctx, n); err != nil {
-		return reconcile.Result{}, err
-	}
-	return reconcile.Result{RequeueAfter: max(due, c.MonitorPeriod)}, c.mend(ctx, n)
+	return reconcile.Result{RequeueAfter: max(due, c.MonitorPeriod)}, errors.Join(c.tell(ctx, n), c.mend(ctx, n))
 }
 
 // registered and removed tell that a node came or went.
@@ -140,35 +141,55 @@ func reference(name string, uid types.UID) *v1.ObjectReference {
 
 // tell makes known that a node is not ready any more: with an event, and by taking its pods out of their Services.
 func (c *controller) tell(ctx context.Context, n *v1.Node) error {
-	ready := isReady(n)
-	c.mu.Lock()
-	before := c.known[n.Name]
-	c.known[n.Name] = known{uid: n.UID, ready: ready}
-	c.mu.Unlock()
-	if ready || conditionOf(n, v1.NodeReady) == nil {
+	now := known{uid: n.UID, ready: isReady(n)}
+	before := c.swap(n.Name, now)
+	if now.ready || conditionOf(n, v1.NodeReady) == nil {
 		return nil
 	}
 	if before.ready {
 		c.recorder.Eventf(reference(n.Name, n.UID), v1.EventTypeNormal, "NodeNotReady", "Node %s status is now: NodeNotReady", n.Name)
 	}
-	return c.unready(ctx, n)
+	var err error
+	now.told, err = c.unready(ctx, n, before.told)
+	c.swap(n.Name, now)
+	return err
 }
 
-// unready sets the Ready condition of the node's pods to False.
-func (c *controller) unready(ctx context.Context, n *v1.Node) error {
+func (c *controller) swap(name string, now known) (before known) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before = c.known[name]
+	c.known[name] = now
+	return before
+}
+
+// unready sets the Ready condition of the node's pods to False, except of those that were told before. It returns which are told now.
+func (c *controller) unready(ctx context.Context, n *v1.Node, before sets.Set[types.UID]) (sets.Set[types.UID], error) {
+	told := sets.New[types.UID]()
+	var errs []error
 	for _, p := range c.podsOn(n.Name) {
-		i := slices.IndexFunc(p.Status.Conditions, func(c v1.PodCondition) bool { return c.Type == v1.PodReady })
-		if i < 0 || p.Status.Conditions[i].Status != v1.ConditionTrue {
-			continue
+		if !before.Has(p.UID) {
+			if err := c.unreadyPod(ctx, p); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 		}
-		update := p.DeepCopy()
-		update.Status.Conditions[i].Status, update.Status.Conditions[i].Reason = v1.ConditionFalse, "NodeNotReady"
-		update.Status.Conditions[i].LastTransitionTime = metav1.NewTime(c.Clock.Now())
-		if _, err := c.client.CoreV1().Pods(p.Namespace).UpdateStatus(ctx, update, metav1.UpdateOptions{}); reconcile.IgnoreNotFound(err) != nil {
-			return err
-		}
-		c.recorder.Eventf(p, v1.EventTypeWarning, "NodeNotReady", "Node is not ready")
+		told.Insert(p.UID)
 	}
+	return told, errors.Join(errs...)
+}
+
+func (c *controller) unreadyPod(ctx context.Context, p *v1.Pod) error {
+	update := p.DeepCopy()
+	ready := pods.Condition(update, v1.PodReady)
+	if ready == nil || ready.Status != v1.ConditionTrue {
+		return nil
+	}
+	ready.Status, ready.Reason, ready.LastTransitionTime = v1.ConditionFalse, "NodeNotReady", metav1.NewTime(c.Clock.Now())
+	if _, err := c.client.CoreV1().Pods(p.Namespace).UpdateStatus(ctx, update, metav1.UpdateOptions{}); err != nil {
+		return reconcile.IgnoreNotFound(err)
+	}
+	c.recorder.Eventf(p, v1.EventTypeWarning, "NodeNotReady", "Node is not ready")
 	return nil
 }
 

@@ -2,6 +2,7 @@ package nodelifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,9 +14,11 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
 
 	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/pods"
 )
 
 func node(name string, conditions ...v1.NodeCondition) *v1.Node {
@@ -250,6 +253,70 @@ func TestASilentNodeIsUnreachableAndComesBack(t *testing.T) {
 			if n := len(slices.DeleteFunc(slices.Clone(events), func(e string) bool { return e != want })); n != 1 {
 				t.Errorf("event %q was told %d times", want, n)
 			}
+		}
+	})
+}
+
+// sick makes a node not ready whose kubelet lives, and stays so until it falls silent.
+func (c *cluster) sick(name string) {
+	c.t.Helper()
+	c.silent.Store(name, true)
+	n, err := c.Client.CoreV1().Nodes().Get(c.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	n.Status.Conditions[0].Status = v1.ConditionFalse
+	if _, err := c.Client.CoreV1().Nodes().UpdateStatus(c.t.Context(), n, metav1.UpdateOptions{}); err != nil {
+		c.t.Fatal(err)
+	}
+	after(10 * time.Second)
+}
+
+func runs(name, node string) *v1.Pod {
+	p := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: name}}
+	lab.Running(node)(p)
+	return p
+}
+
+func (c *cluster) ready(name string) bool { return pods.Ready(c.Pods()[name]) }
+
+func TestAPodIsToldOnceThatItsNodeIsNotReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := run(t, readyNodes(3, "a"), runs("p", "a0"))
+		after(time.Minute)
+		c.sick("a0")
+		if c.ready("p") {
+			t.Fatal("a pod of a node that is not ready is ready")
+		}
+		c.SetPod(t, c.Pods()["p"], lab.Running("a0")) // its kubelet sees that it works
+		if _, err := c.Client.CoreV1().Pods("d").Create(t.Context(), runs("new", "a0"), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		after(20 * time.Second)
+		if !c.ready("p") || c.ready("new") {
+			t.Errorf("ready: the pod that its kubelet vouches for %v, one that was bound since %v", c.ready("p"), c.ready("new"))
+		}
+	})
+}
+
+func TestAPodWhoseStatusIsRefusedKeepsNoTaintAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := run(t, readyNodes(3, "a"), runs("p", "a0"), runs("q", "a0"))
+		after(time.Minute)
+		c.Fail = func(_, resource, subresource string, obj runtime.Object) error {
+			if pod, ok := obj.(*v1.Pod); ok && subresource == "status" && pod.Name == "p" {
+				return errors.New("refused")
+			}
+			return nil
+		}
+		c.sick("a0")
+		if got, want := c.taints("a0"), "not-ready:NoSchedule not-ready:NoExecute"; got != want || c.ready("q") {
+			t.Errorf("taints %s, want %s; the other pod is ready: %v", got, want, c.ready("q"))
+		}
+		c.Fail = nil
+		after(10 * time.Second)
+		if c.ready("p") {
+			t.Error("a refused write is not tried again")
 		}
 	})
 }

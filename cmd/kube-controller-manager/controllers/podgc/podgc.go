@@ -47,7 +47,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, thresho
 			errs = append(errs, remove(ctx, client, d))
 		}
 		return reconcile.Result{RequeueAfter: every}, errors.Join(errs...)
-	}), reconcile.Options{})
+	}), reconcile.Options{BaseDelay: every, MaxDelay: every}) // one pod that cannot be deleted does not slow the others down
 	c.Watch(pods.Informer(), nil)
 	c.Watch(nodes.Informer(), nil)
 	c.Enqueue(reconcile.Key{Name: "all"})

@@ -1,13 +1,43 @@
 package podgc
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
 )
+
+func TestAPodThatStaysSlowsNothingDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		l.Fail = func(_, _, _ string, obj runtime.Object) error {
+			if pod, ok := obj.(*v1.Pod); ok && pod.Name == "stays" {
+				return errors.New("refused")
+			}
+			return nil
+		}
+		now := metav1.Now()
+		stuck := func(name string) *v1.Pod {
+			return &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: name, DeletionTimestamp: &now}}
+		}
+		l.Seed(stuck("stays"))
+		l.Run(t, New(l.Informers, l.Client, 0))
+		time.Sleep(time.Hour)
+		l.Seed(stuck("goes"))
+		time.Sleep(every + time.Second)
+		synctest.Wait()
+		if left := l.Pods(); left["goes"] != nil || left["stays"] == nil {
+			t.Errorf("pods left: %v", left)
+		}
+	})
+}
 
 func TestPlan(t *testing.T) {
 	at := func(minute int) metav1.Time { return metav1.NewTime(time.Unix(int64(minute)*60, 0)) }

@@ -30,7 +30,10 @@ type Options struct {
 	Clock   clock.WithTicker
 }
 
-const byTemplate = "resourceclaim/template"
+const (
+	byTemplate = "resourceclaim/template"
+	byClaim    = "resourceclaim/claim"
+)
 
 // Controller has two loops: over pods, which makes claims, and over claims, which takes them back.
 type Controller struct {
@@ -53,7 +56,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 	if err != nil {
 		return nil, err
 	}
-	if err := pods.Informer().AddIndexers(cache.Indexers{byTemplate: templatesOf}); err != nil {
+	if err := pods.Informer().AddIndexers(cache.Indexers{byTemplate: templatesOf, byClaim: namedBy}); err != nil {
 		return nil, err
 	}
 	c := &Controller{
@@ -99,10 +102,26 @@ func templatesOf(obj any) ([]string, error) {
 	return names, nil
 }
 
-func (c *Controller) podsOfTemplate(obj any) []reconcile.Key {
+// namedBy are the claims that a pod names.
+func namedBy(obj any) ([]string, error) {
+	pod, ok := obj.(*v1.Pod)
+	if !ok {
+		return nil, nil
+	}
+	var names []string
+	for name := range library.PodClaims(pod) {
+		names = append(names, pod.Namespace+"/"+name)
+	}
+	return names, nil
+}
+
+func (c *Controller) podsOfTemplate(obj any) []reconcile.Key { return c.podsBy(byTemplate, obj) }
+
+// podsBy are the pods that have obj in an index.
+func (c *Controller) podsBy(index string, obj any) []reconcile.Key {
 	var keys []reconcile.Key
-	for _, template := range reconcile.ObjectKey(obj) {
-		found, err := c.podInf.GetIndexer().ByIndex(byTemplate, template.String())
+	for _, key := range reconcile.ObjectKey(obj) {
+		found, err := c.podInf.GetIndexer().ByIndex(index, key.String())
 		if err != nil { // only for an unknown index
 			return nil
 		}
@@ -113,13 +132,13 @@ func (c *Controller) podsOfTemplate(obj any) []reconcile.Key {
 	return keys
 }
 
-// podsOfClaim is the pod that owns the claim.
+// podsOfClaim are the pods that name the claim, and the one that owns it.
 func (c *Controller) podsOfClaim(obj any) []reconcile.Key {
 	claim, ok := obj.(*resourcev1.ResourceClaim)
 	if !ok {
 		return nil
 	}
-	var keys []reconcile.Key
+	keys := c.podsBy(byClaim, claim)
 	for _, owner := range claim.OwnerReferences {
 		if owner.Kind == "Pod" && owner.APIVersion == "v1" {
 			keys = append(keys, reconcile.Key{Namespace: claim.Namespace, Name: owner.Name})

@@ -223,6 +223,16 @@ func TestAPodWithANodeGetsItsReservation(t *testing.T) {
 	})
 }
 
+func TestAPodWithANodeWaitsForTheAllocation(t *testing.T) {
+	story(t, func(s *stage) {
+		pod := s.pod("node", v1.PodResourceClaim{Name: "gpu", ResourceClaimName: ptr.To("shared")})
+		s.allocate(s.byHand("shared"))
+		if r := s.claims()[0].Status.ReservedFor; len(r) != 1 || r[0].UID != pod.UID {
+			t.Errorf("reserved for %v", r)
+		}
+	})
+}
+
 func TestAnAllocatedClaimCanBeDeleted(t *testing.T) {
 	story(t, func(s *stage) {
 		s.allocate(s.byHand("free"))

@@ -58,7 +58,7 @@ type Config struct {
 	Sysctls        map[string]string         // of every pod that does not set them itself
 	// RuntimeHandler is what the runtime calls a RuntimeClass.
 	RuntimeHandler func(ctx context.Context, class string) (string, error)
-	// SubPath gives a path inside a volume that no link leads out of.
+	// SubPath gives a path inside a volume that neither dots nor links lead out of.
 	SubPath func(uid types.UID, container string, index int, volume, volumePath, subPath string, readOnly bool) (string, error)
 }
 

@@ -65,9 +65,6 @@ func (a *Actor) volumeMount(env Environment, container string, index int, m v1.V
 		}
 	}
 	if sub != "" {
-		if filepath.IsAbs(sub) || strings.Contains(sub, "..") {
-			return nil, fmt.Errorf("subPath %q must be a relative path without '..'", sub)
-		}
 		var err error
 		if host, err = a.SubPath(env.Pod.UID, container, index, m.Name, volume.HostPath, sub, m.ReadOnly || volume.ReadOnly); err != nil {
 			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q: %w", m.Name, err)

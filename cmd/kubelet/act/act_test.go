@@ -273,6 +273,40 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
+func TestTheImagesUserRunsAGroupWithoutUser(t *testing.T) {
+	a, _ := actor(t, nil)
+	p := pod(func(p *v1.Pod) { p.Spec.SecurityContext = &v1.PodSecurityContext{RunAsGroup: ptr.To[int64](6)} })
+	for _, tt := range []struct {
+		image images.Image
+		user  string
+		uid   *int64
+	}{
+		{images.Image{UID: ptr.To[int64](7)}, "", ptr.To[int64](7)},
+		{images.Image{User: "web"}, "web", nil},
+		{images.Image{}, "", ptr.To[int64](0)},
+	} {
+		got := a.security(p, &p.Spec.Containers[0], tt.image, nil, nil)
+		if got.RunAsUsername != tt.user || (got.RunAsUser != nil) != (tt.uid != nil) || got.RunAsUser.GetValue() != ptr.Deref(tt.uid, 0) || got.RunAsGroup.GetValue() != 6 {
+			t.Errorf("%+v runs as %q, %v", tt.image, got.RunAsUsername, got.RunAsUser)
+		}
+	}
+}
+
+func TestSubPathsMayHaveDotsInTheirNames(t *testing.T) {
+	a, _ := actor(t, func(c *Config) {
+		c.SubPath = func(_ types.UID, _ string, _ int, _, path, sub string, _ bool) (string, error) {
+			return path + "/" + sub, nil
+		}
+	})
+	environment := Environment{Pod: fields.Pod{Pod: pod(nil)}, Volumes: map[string]Volume{"v": {HostPath: "/host/v"}}}
+	for _, sub := range []string{"a..b", "..data/key"} {
+		m, err := a.volumeMount(environment, "a", 0, v1.VolumeMount{Name: "v", MountPath: "/x", SubPath: sub}, nil)
+		if err != nil || m.HostPath != "/host/v/"+sub {
+			t.Errorf("%s: mounts %v, error %v", sub, m, err)
+		}
+	}
+}
+
 func TestVerifyNonRoot(t *testing.T) {
 	must := func(user *int64) *v1.Pod {
 		return pod(func(p *v1.Pod) {

@@ -133,7 +133,7 @@ func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Imag
 		Devices: blockDevices(env.Volumes, c),
 		Linux: &runtimeapi.LinuxContainerConfig{
 			Resources:       a.Resources(pod.Pod, c),
-			SecurityContext: a.security(pod.Pod, c, target, users),
+			SecurityContext: a.security(pod.Pod, c, image, target, users),
 		},
 	}, nil
 }

@@ -60,8 +60,9 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 	}
 	if err := a.runHook(ctx, pod, c, id, c.Lifecycle.PostStart); err != nil {
 		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
-		a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Killing", "FailedPostStartHook")
-		return &Failure{ReasonPostStart, fmt.Errorf("PostStartHook failed: %w", errors.Join(err, a.stop(ctx, id, 0)))}
+		running := &observed.Container{ID: id, Name: c.Name, State: runtimeapi.ContainerState_CONTAINER_RUNNING}
+		ended := a.Kill(ctx, pod, running, "FailedPostStartHook", Grace(pod.Pod))
+		return &Failure{ReasonPostStart, fmt.Errorf("PostStartHook failed: %w", errors.Join(err, ended))}
 	}
 	return nil
 }

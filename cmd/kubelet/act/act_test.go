@@ -365,6 +365,7 @@ func TestStartMakesWhatCrictlAndLogCollectorsRead(t *testing.T) {
 		p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](12)
 		p.Spec.Subdomain, p.Spec.HostAliases = "set", []v1.HostAlias{{IP: "192.0.2.8", Hostnames: []string{"x", "y"}}}
 		p.Spec.Containers[0].Command, p.Spec.Containers[0].Env = []string{"run", "$(WHO)"}, []v1.EnvVar{{Name: "WHO", Value: "me"}}
+		p.Spec.Containers[0].Lifecycle = &v1.Lifecycle{StopSignal: ptr.To(v1.SIGRTMINPLUS3)}
 		p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/data"}, {Name: "v", MountPath: "sub", SubPathExpr: "of/$(WHO)", ReadOnly: true}}
 	})
 	sandbox, err := a.SandboxConfig(p, 0)
@@ -377,7 +378,7 @@ func TestStartMakesWhatCrictlAndLogCollectorsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := f.configs["a"]
-	if c.Metadata.Attempt != 3 || c.LogPath != "a/3.log" || strings.Join(c.Command, " ") != "run me" {
+	if c.Metadata.Attempt != 3 || c.LogPath != "a/3.log" || strings.Join(c.Command, " ") != "run me" || c.StopSignal != runtimeapi.Signal_SIGNAL_SIGRTMINPLUS3 {
 		t.Errorf("container %+v", c)
 	}
 	if c.Labels[observed.LabelContainerName] != "a" || c.Labels[observed.LabelPodNamespace] != "ns" || c.Annotations[observed.AnnotationRestartCount] != "3" || c.Annotations[observed.AnnotationPodGrace] != "12" || c.Annotations[observed.AnnotationHash] == "" {

@@ -130,6 +130,7 @@ func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Imag
 		Labels:      containerLabels(pod.Pod, c),
 		Annotations: containerAnnotations(pod.Pod, c, s.Attempt),
 		LogPath:     observed.ContainerLog(c.Name, s.Attempt),
+		StopSignal:  stopSignal(c),
 		Stdin:       c.Stdin, StdinOnce: c.StdinOnce, Tty: c.TTY,
 		Devices: blockDevices(env.Volumes, c),
 		Linux: &runtimeapi.LinuxContainerConfig{
@@ -137,6 +138,14 @@ func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Imag
 			SecurityContext: a.security(pod.Pod, c, image, target, users),
 		},
 	}, nil
+}
+
+// stopSignal is what ends the container, of its specification; the runtime knows that of the image.
+func stopSignal(c *v1.Container) runtimeapi.Signal {
+	if c.Lifecycle == nil {
+		return observed.RuntimeSignal(nil)
+	}
+	return observed.RuntimeSignal(c.Lifecycle.StopSignal)
 }
 
 // blockDevices are the volumes that the container uses as devices.

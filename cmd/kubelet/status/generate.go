@@ -191,6 +191,7 @@ func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind pla
 	if newest.Image != "" {
 		s.Image = newest.Image
 	}
+	s.StopSignal = stopSignal(c, newest)
 	s.State = state(newest)
 	if previous := g.previous(newest); previous != nil {
 		s.LastTerminationState = v1.ContainerState{Terminated: state(previous).Terminated}
@@ -302,6 +303,14 @@ func state(c *observed.Container) v1.ContainerState {
 		return v1.ContainerState{Terminated: t}
 	}
 	return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: "ContainerCreating"}}
+}
+
+// stopSignal is what ends the container: as the runtime tells, which knows the image's, or else as specified.
+func stopSignal(c *v1.Container, o *observed.Container) *v1.Signal {
+	if o.StopSignal == nil && c.Lifecycle != nil {
+		return c.Lifecycle.StopSignal
+	}
+	return o.StopSignal
 }
 
 // resourcesOf is what the container runs with: its specification's lists with the runtime's actual values, where it

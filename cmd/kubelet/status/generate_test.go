@@ -398,3 +398,17 @@ func TestARoundThatBeginsAnewIsTold(t *testing.T) {
 		t.Errorf("phase %s, b %+v of a pod that is deleted", s.Phase, s.ContainerStatuses[1])
 	}
 }
+
+func TestTheStopSignalIsTold(t *testing.T) {
+	for _, tt := range []struct{ specified, told, want *v1.Signal }{
+		{nil, nil, nil},
+		{ptr.To(v1.SIGUSR1), nil, ptr.To(v1.SIGUSR1)},
+		{nil, ptr.To(v1.SIGINT), ptr.To(v1.SIGINT)},
+	} {
+		p, c := pod(v1.RestartPolicyAlways, nil, "a"), running("a")
+		p.Spec.Containers[0].Lifecycle, c.StopSignal = &v1.Lifecycle{StopSignal: tt.specified}, tt.told
+		if got := Generate(input(p, sees(c))).ContainerStatuses[0].StopSignal; ptr.Deref(got, "") != ptr.Deref(tt.want, "") {
+			t.Errorf("specified %v, the runtime tells %v: %v", tt.specified, tt.told, got)
+		}
+	}
+}

@@ -136,7 +136,7 @@ func TestEnvironment(t *testing.T) {
 		{Name: "KEY", ValueFrom: &v1.EnvVarSource{ConfigMapKeyRef: &v1.ConfigMapKeySelector{LocalObjectReference: v1.LocalObjectReference{Name: "settings"}, Key: "COLOUR"}}},
 		{Name: "GONE", ValueFrom: &v1.EnvVarSource{SecretKeyRef: &v1.SecretKeySelector{LocalObjectReference: v1.LocalObjectReference{Name: "keys"}, Key: "none", Optional: ptr.To(true)}}},
 	}
-	list, err := a.environment(p, c)
+	list, err := a.environment(p, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 	p.Spec.EnableServiceLinks = ptr.To(false)
-	list, _ = a.environment(p, &v1.Container{})
+	list, _ = a.environment(p, &v1.Container{}, nil)
 	if got := env(list); got["MY_DB_SERVICE_HOST"] != "" || got["KUBERNETES_SERVICE_HOST"] == "" {
 		t.Error("without service links the API's Service alone is there")
 	}
@@ -168,7 +168,7 @@ func TestEnvironmentFaults(t *testing.T) {
 		"missing key":       {Env: []v1.EnvVar{{Name: "X", ValueFrom: &v1.EnvVarSource{ConfigMapKeyRef: &v1.ConfigMapKeySelector{LocalObjectReference: v1.LocalObjectReference{Name: "settings"}, Key: "none"}}}}},
 		"unknown field":     {Env: []v1.EnvVar{{Name: "X", ValueFrom: &v1.EnvVarSource{FieldRef: &v1.ObjectFieldSelector{FieldPath: "spec.secret"}}}}},
 	} {
-		if _, err := a.environment(fields.Pod{Pod: pod(nil)}, c); err == nil {
+		if _, err := a.environment(fields.Pod{Pod: pod(nil)}, c, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

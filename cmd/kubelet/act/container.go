@@ -92,7 +92,7 @@ func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Imag
 	if err := verifyNonRoot(pod.Pod, c, image.UID, image.User); err != nil {
 		return nil, err
 	}
-	variables, err := a.environment(pod, c)
+	variables, err := a.environment(pod, c, env.Volumes)
 	if err != nil {
 		return nil, err
 	}

@@ -307,6 +307,45 @@ func TestSubPathsMayHaveDotsInTheirNames(t *testing.T) {
 	}
 }
 
+func TestMountsAreRecursivelyReadOnlyWhereTheRuntimeCan(t *testing.T) {
+	a, _ := actor(t, func(c *Config) {
+		c.RuntimeHandler = func(_ context.Context, class string) (string, error) { return class + "-handler", nil }
+		c.Handlers = func() []v1.NodeRuntimeHandler {
+			return []v1.NodeRuntimeHandler{
+				{Name: "", Features: &v1.NodeRuntimeHandlerFeatures{RecursiveReadOnlyMounts: ptr.To(true)}},
+				{Name: "old-handler", Features: &v1.NodeRuntimeHandlerFeatures{RecursiveReadOnlyMounts: ptr.To(false)}},
+			}
+		}
+	})
+	for _, tt := range []struct {
+		class    *string
+		mode     v1.RecursiveReadOnlyMode
+		readOnly bool
+		want     bool
+	}{
+		{nil, v1.RecursiveReadOnlyIfPossible, true, true},
+		{nil, v1.RecursiveReadOnlyIfPossible, false, false},
+		{nil, v1.RecursiveReadOnlyDisabled, true, false},
+		{ptr.To("old"), v1.RecursiveReadOnlyIfPossible, true, false},
+		{ptr.To("new"), v1.RecursiveReadOnlyIfPossible, true, false},
+		{ptr.To("old"), v1.RecursiveReadOnlyEnabled, true, true},
+	} {
+		p := pod(func(p *v1.Pod) {
+			p.Spec.RuntimeClassName = tt.class
+			p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/x", ReadOnly: tt.readOnly, RecursiveReadOnly: &tt.mode}}
+		})
+		environment := Environment{Pod: fields.Pod{Pod: p}, Volumes: map[string]Volume{"v": {HostPath: "/host/v"}}}
+		var err error
+		if environment.recursiveReadOnly, err = a.recursiveReadOnly(t.Context(), p, &p.Spec.Containers[0]); err != nil {
+			t.Fatal(err)
+		}
+		m, err := a.volumeMount(environment, "a", 0, p.Spec.Containers[0].VolumeMounts[0], nil)
+		if err != nil || m.RecursiveReadOnly != tt.want {
+			t.Errorf("%s of class %q, read-only %v: %v (error %v), want %v", tt.mode, ptr.Deref(tt.class, ""), tt.readOnly, m.GetRecursiveReadOnly(), err, tt.want)
+		}
+	}
+}
+
 func TestVerifyNonRoot(t *testing.T) {
 	must := func(user *int64) *v1.Pod {
 		return pod(func(p *v1.Pod) {

@@ -58,6 +58,8 @@ type Config struct {
 	Sysctls        map[string]string         // of every pod that does not set them itself
 	// RuntimeHandler is what the runtime calls a RuntimeClass.
 	RuntimeHandler func(ctx context.Context, class string) (string, error)
+	// Handlers are the runtime's, with what each can do; nil: not known.
+	Handlers func() []v1.NodeRuntimeHandler
 	// SubPath gives a path inside a volume that neither dots nor links lead out of.
 	SubPath func(uid types.UID, container string, index int, volume, volumePath, subPath string, readOnly bool) (string, error)
 }

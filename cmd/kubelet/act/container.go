@@ -29,6 +29,8 @@ type Environment struct {
 	Volumes   map[string]Volume
 	// TargetID is the running container that an ephemeral one looks at; empty: none.
 	TargetID string
+	// recursiveReadOnly: the runtime can make mounts read-only with all that is mounted below them.
+	recursiveReadOnly bool
 }
 
 // Start pulls the container's image, creates it and starts it, and runs its postStart hook. A Failure carries the
@@ -40,6 +42,9 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 		failure := imageFailure(err)
 		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %s", failure.Reason)
 		return failure
+	}
+	if env.recursiveReadOnly, err = a.recursiveReadOnly(ctx, pod.Pod, c); err != nil {
+		return a.failed(pod.Pod, c, ReasonCreateConfigError, err)
 	}
 	config, err := a.containerConfig(env, s, image)
 	if err != nil {

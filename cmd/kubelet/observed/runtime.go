@@ -58,6 +58,7 @@ type Container struct {
 	Resources                          *runtimeapi.ContainerResources
 	User                               *runtimeapi.ContainerUser
 	StopSignal                         *v1.Signal // nil: the runtime does not tell
+	Mounts                             []*runtimeapi.Mount
 }
 
 // Running reports whether the container runs.
@@ -173,7 +174,7 @@ func (r Runtime) container(ctx context.Context, c *runtimeapi.Container) (*Conta
 		Created: time.Unix(0, st.CreatedAt), Started: time.Unix(0, st.StartedAt), Finished: time.Unix(0, st.FinishedAt),
 		ExitCode: st.ExitCode, Reason: st.Reason, Message: st.Message, LogPath: st.LogPath,
 		TerminationPath: st.Annotations[AnnotationTerminationPath], TerminationPolicy: st.Annotations[AnnotationTerminationPolicy],
-		Resources: st.Resources, User: st.User, StopSignal: APISignal(st.StopSignal),
+		Resources: st.Resources, User: st.User, StopSignal: APISignal(st.StopSignal), Mounts: st.Mounts,
 	}
 	if out.Image == "" {
 		out.Image = st.Image.GetImage()

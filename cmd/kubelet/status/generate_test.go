@@ -412,3 +412,26 @@ func TestTheStopSignalIsTold(t *testing.T) {
 		}
 	}
 }
+
+func TestVolumeMountsAreTold(t *testing.T) {
+	p := pod(v1.RestartPolicyAlways, nil, "a")
+	p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{
+		{Name: "v", MountPath: "/rw"},
+		{Name: "v", MountPath: "/ro", ReadOnly: true},
+		{Name: "v", MountPath: "/all", ReadOnly: true, RecursiveReadOnly: ptr.To(v1.RecursiveReadOnlyEnabled)},
+		{Name: "v", MountPath: "can", ReadOnly: true, RecursiveReadOnly: ptr.To(v1.RecursiveReadOnlyIfPossible)},
+		{Name: "v", MountPath: "/cannot", ReadOnly: true, RecursiveReadOnly: ptr.To(v1.RecursiveReadOnlyIfPossible)},
+	}
+	c := running("a")
+	c.Mounts = []*runtimeapi.Mount{{ContainerPath: "/can", Readonly: true, RecursiveReadOnly: true}, {ContainerPath: "/cannot", Readonly: true}}
+	got := Generate(input(p, sees(c))).ContainerStatuses[0].VolumeMounts
+	for i, want := range []v1.RecursiveReadOnlyMode{"", v1.RecursiveReadOnlyDisabled, v1.RecursiveReadOnlyEnabled, v1.RecursiveReadOnlyEnabled, v1.RecursiveReadOnlyDisabled} {
+		m := p.Spec.Containers[0].VolumeMounts[i]
+		if s := got[i]; s.Name != m.Name || s.MountPath != m.MountPath || s.ReadOnly != m.ReadOnly || ptr.Deref(s.RecursiveReadOnly, "") != want {
+			t.Errorf("%s is told as %+v, want %q", m.MountPath, s, want)
+		}
+	}
+	if waiting := Generate(input(p, nil)).ContainerStatuses[0].VolumeMounts; len(waiting) != 5 {
+		t.Errorf("a container that waits tells %d mounts", len(waiting))
+	}
+}

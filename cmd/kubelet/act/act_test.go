@@ -405,14 +405,14 @@ func TestStartMakesWhatCrictlAndLogCollectorsRead(t *testing.T) {
 		p.Spec.Subdomain, p.Spec.HostAliases = "set", []v1.HostAlias{{IP: "192.0.2.8", Hostnames: []string{"x", "y"}}}
 		p.Spec.Containers[0].Command, p.Spec.Containers[0].Env = []string{"run", "$(WHO)"}, []v1.EnvVar{{Name: "WHO", Value: "me"}}
 		p.Spec.Containers[0].Lifecycle = &v1.Lifecycle{StopSignal: ptr.To(v1.SIGRTMINPLUS3)}
-		p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/data"}, {Name: "v", MountPath: "sub", SubPathExpr: "of/$(WHO)", ReadOnly: true}}
+		p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/data"}, {Name: "v", MountPath: "sub", SubPathExpr: "of/$(WHO)", ReadOnly: true}, {Name: "host", MountPath: "/srv"}}
 	})
 	sandbox, err := a.SandboxConfig(p, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sandbox.LogDirectory = logs
-	environment := Environment{Pod: fields.Pod{Pod: p, PodIPs: []string{"10.0.0.7"}}, SandboxID: "s", Sandbox: sandbox, Volumes: map[string]Volume{"v": {HostPath: "/host/v"}}}
+	environment := Environment{Pod: fields.Pod{Pod: p, PodIPs: []string{"10.0.0.7"}}, SandboxID: "s", Sandbox: sandbox, Volumes: map[string]Volume{"v": {HostPath: "/host/v", SELinuxRelabel: true}, "host": {HostPath: "/srv"}}}
 	if err := a.Start(t.Context(), environment, plan.Start{Container: &p.Spec.Containers[0], Kind: plan.Regular, Attempt: 3}); err != nil {
 		t.Fatal(err)
 	}
@@ -426,6 +426,11 @@ func TestStartMakesWhatCrictlAndLogCollectorsRead(t *testing.T) {
 	mounts := map[string]*runtimeapi.Mount{}
 	for _, m := range c.Mounts {
 		mounts[m.ContainerPath] = m
+	}
+	for path, relabel := range map[string]bool{"/data": true, "/sub": true, "/srv": false, "/etc/hosts": true, "/dev/termination-log": true} {
+		if m := mounts[path]; m.GetSelinuxRelabel() != relabel {
+			t.Errorf("%s gets the container's SELinux label: %v, want %v", path, !relabel, relabel)
+		}
 	}
 	if m := mounts["/data"]; m == nil || m.HostPath != "/host/v" || m.Readonly {
 		t.Errorf("mount of the volume: %v", m)

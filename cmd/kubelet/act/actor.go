@@ -21,6 +21,8 @@ type Volume struct {
 	ReadOnly bool
 	Block    bool   // HostPath is a device
 	Image    string // the runtime mounts this image; HostPath is empty
+	// SELinuxRelabel: the volume is the pod's, and what is in it gets the label of its containers.
+	SELinuxRelabel bool
 }
 
 // Objects gives the ConfigMaps and Secrets that environments are made from.

@@ -34,13 +34,13 @@ func (a *Actor) mounts(env Environment, s plan.Start, lookup func(string) (strin
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, &runtimeapi.Mount{ContainerPath: "/etc/hosts", HostPath: hosts})
+		out = append(out, &runtimeapi.Mount{ContainerPath: "/etc/hosts", HostPath: hosts, SelinuxRelabel: true})
 	}
 	file, err := a.terminationFile(env.Pod.Pod, c, s.Attempt)
 	if err != nil {
 		return nil, err
 	}
-	return append(out, &runtimeapi.Mount{ContainerPath: terminationPath(c), HostPath: file}), nil
+	return append(out, &runtimeapi.Mount{ContainerPath: terminationPath(c), HostPath: file, SelinuxRelabel: true}), nil
 }
 
 func (a *Actor) volumeMount(env Environment, container string, index int, m v1.VolumeMount, lookup func(string) (string, bool)) (*runtimeapi.Mount, error) {
@@ -72,7 +72,7 @@ func (a *Actor) volumeMount(env Environment, container string, index int, m v1.V
 			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q: %w", m.Name, err)
 		}
 	}
-	mount := &runtimeapi.Mount{ContainerPath: absolute(m.MountPath), HostPath: host, Readonly: m.ReadOnly || volume.ReadOnly}
+	mount := &runtimeapi.Mount{ContainerPath: absolute(m.MountPath), HostPath: host, Readonly: m.ReadOnly || volume.ReadOnly, SelinuxRelabel: volume.SELinuxRelabel}
 	switch mode := ptr.Deref(m.RecursiveReadOnly, v1.RecursiveReadOnlyDisabled); mode {
 	case v1.RecursiveReadOnlyEnabled:
 		mount.RecursiveReadOnly = m.ReadOnly

@@ -136,7 +136,7 @@ func TestEnvironment(t *testing.T) {
 		{Name: "KEY", ValueFrom: &v1.EnvVarSource{ConfigMapKeyRef: &v1.ConfigMapKeySelector{LocalObjectReference: v1.LocalObjectReference{Name: "settings"}, Key: "COLOUR"}}},
 		{Name: "GONE", ValueFrom: &v1.EnvVarSource{SecretKeyRef: &v1.SecretKeySelector{LocalObjectReference: v1.LocalObjectReference{Name: "keys"}, Key: "none", Optional: ptr.To(true)}}},
 	}
-	list, err := a.environment(p, c)
+	list, err := a.environment(p, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 	p.Spec.EnableServiceLinks = ptr.To(false)
-	list, _ = a.environment(p, &v1.Container{})
+	list, _ = a.environment(p, &v1.Container{}, nil)
 	if got := env(list); got["MY_DB_SERVICE_HOST"] != "" || got["KUBERNETES_SERVICE_HOST"] == "" {
 		t.Error("without service links the API's Service alone is there")
 	}
@@ -168,7 +168,7 @@ func TestEnvironmentFaults(t *testing.T) {
 		"missing key":       {Env: []v1.EnvVar{{Name: "X", ValueFrom: &v1.EnvVarSource{ConfigMapKeyRef: &v1.ConfigMapKeySelector{LocalObjectReference: v1.LocalObjectReference{Name: "settings"}, Key: "none"}}}}},
 		"unknown field":     {Env: []v1.EnvVar{{Name: "X", ValueFrom: &v1.EnvVarSource{FieldRef: &v1.ObjectFieldSelector{FieldPath: "spec.secret"}}}}},
 	} {
-		if _, err := a.environment(fields.Pod{Pod: pod(nil)}, c); err == nil {
+		if _, err := a.environment(fields.Pod{Pod: pod(nil)}, c, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -273,6 +273,79 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
+func TestTheImagesUserRunsAGroupWithoutUser(t *testing.T) {
+	a, _ := actor(t, nil)
+	p := pod(func(p *v1.Pod) { p.Spec.SecurityContext = &v1.PodSecurityContext{RunAsGroup: ptr.To[int64](6)} })
+	for _, tt := range []struct {
+		image images.Image
+		user  string
+		uid   *int64
+	}{
+		{images.Image{UID: ptr.To[int64](7)}, "", ptr.To[int64](7)},
+		{images.Image{User: "web"}, "web", nil},
+		{images.Image{}, "", ptr.To[int64](0)},
+	} {
+		got := a.security(p, &p.Spec.Containers[0], tt.image, nil, nil)
+		if got.RunAsUsername != tt.user || (got.RunAsUser != nil) != (tt.uid != nil) || got.RunAsUser.GetValue() != ptr.Deref(tt.uid, 0) || got.RunAsGroup.GetValue() != 6 {
+			t.Errorf("%+v runs as %q, %v", tt.image, got.RunAsUsername, got.RunAsUser)
+		}
+	}
+}
+
+func TestSubPathsMayHaveDotsInTheirNames(t *testing.T) {
+	a, _ := actor(t, func(c *Config) {
+		c.SubPath = func(_ types.UID, _ string, _ int, _, path, sub string, _ bool) (string, error) {
+			return path + "/" + sub, nil
+		}
+	})
+	environment := Environment{Pod: fields.Pod{Pod: pod(nil)}, Volumes: map[string]Volume{"v": {HostPath: "/host/v"}}}
+	for _, sub := range []string{"a..b", "..data/key"} {
+		m, err := a.volumeMount(environment, "a", 0, v1.VolumeMount{Name: "v", MountPath: "/x", SubPath: sub}, nil)
+		if err != nil || m.HostPath != "/host/v/"+sub {
+			t.Errorf("%s: mounts %v, error %v", sub, m, err)
+		}
+	}
+}
+
+func TestMountsAreRecursivelyReadOnlyWhereTheRuntimeCan(t *testing.T) {
+	a, _ := actor(t, func(c *Config) {
+		c.RuntimeHandler = func(_ context.Context, class string) (string, error) { return class + "-handler", nil }
+		c.Handlers = func() []v1.NodeRuntimeHandler {
+			return []v1.NodeRuntimeHandler{
+				{Name: "", Features: &v1.NodeRuntimeHandlerFeatures{RecursiveReadOnlyMounts: ptr.To(true)}},
+				{Name: "old-handler", Features: &v1.NodeRuntimeHandlerFeatures{RecursiveReadOnlyMounts: ptr.To(false)}},
+			}
+		}
+	})
+	for _, tt := range []struct {
+		class    *string
+		mode     v1.RecursiveReadOnlyMode
+		readOnly bool
+		want     bool
+	}{
+		{nil, v1.RecursiveReadOnlyIfPossible, true, true},
+		{nil, v1.RecursiveReadOnlyIfPossible, false, false},
+		{nil, v1.RecursiveReadOnlyDisabled, true, false},
+		{ptr.To("old"), v1.RecursiveReadOnlyIfPossible, true, false},
+		{ptr.To("new"), v1.RecursiveReadOnlyIfPossible, true, false},
+		{ptr.To("old"), v1.RecursiveReadOnlyEnabled, true, true},
+	} {
+		p := pod(func(p *v1.Pod) {
+			p.Spec.RuntimeClassName = tt.class
+			p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/x", ReadOnly: tt.readOnly, RecursiveReadOnly: &tt.mode}}
+		})
+		environment := Environment{Pod: fields.Pod{Pod: p}, Volumes: map[string]Volume{"v": {HostPath: "/host/v"}}}
+		var err error
+		if environment.recursiveReadOnly, err = a.recursiveReadOnly(t.Context(), p, &p.Spec.Containers[0]); err != nil {
+			t.Fatal(err)
+		}
+		m, err := a.volumeMount(environment, "a", 0, p.Spec.Containers[0].VolumeMounts[0], nil)
+		if err != nil || m.RecursiveReadOnly != tt.want {
+			t.Errorf("%s of class %q, read-only %v: %v (error %v), want %v", tt.mode, ptr.Deref(tt.class, ""), tt.readOnly, m.GetRecursiveReadOnly(), err, tt.want)
+		}
+	}
+}
+
 func TestVerifyNonRoot(t *testing.T) {
 	must := func(user *int64) *v1.Pod {
 		return pod(func(p *v1.Pod) {
@@ -331,19 +404,20 @@ func TestStartMakesWhatCrictlAndLogCollectorsRead(t *testing.T) {
 		p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](12)
 		p.Spec.Subdomain, p.Spec.HostAliases = "set", []v1.HostAlias{{IP: "192.0.2.8", Hostnames: []string{"x", "y"}}}
 		p.Spec.Containers[0].Command, p.Spec.Containers[0].Env = []string{"run", "$(WHO)"}, []v1.EnvVar{{Name: "WHO", Value: "me"}}
-		p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/data"}, {Name: "v", MountPath: "sub", SubPathExpr: "of/$(WHO)", ReadOnly: true}}
+		p.Spec.Containers[0].Lifecycle = &v1.Lifecycle{StopSignal: ptr.To(v1.SIGRTMINPLUS3)}
+		p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/data"}, {Name: "v", MountPath: "sub", SubPathExpr: "of/$(WHO)", ReadOnly: true}, {Name: "host", MountPath: "/srv"}}
 	})
 	sandbox, err := a.SandboxConfig(p, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sandbox.LogDirectory = logs
-	environment := Environment{Pod: fields.Pod{Pod: p, PodIPs: []string{"10.0.0.7"}}, SandboxID: "s", Sandbox: sandbox, Volumes: map[string]Volume{"v": {HostPath: "/host/v"}}}
+	environment := Environment{Pod: fields.Pod{Pod: p, PodIPs: []string{"10.0.0.7"}}, SandboxID: "s", Sandbox: sandbox, Volumes: map[string]Volume{"v": {HostPath: "/host/v", SELinuxRelabel: true}, "host": {HostPath: "/srv"}}}
 	if err := a.Start(t.Context(), environment, plan.Start{Container: &p.Spec.Containers[0], Kind: plan.Regular, Attempt: 3}); err != nil {
 		t.Fatal(err)
 	}
 	c := f.configs["a"]
-	if c.Metadata.Attempt != 3 || c.LogPath != "a/3.log" || strings.Join(c.Command, " ") != "run me" {
+	if c.Metadata.Attempt != 3 || c.LogPath != "a/3.log" || strings.Join(c.Command, " ") != "run me" || c.StopSignal != runtimeapi.Signal_SIGNAL_SIGRTMINPLUS3 {
 		t.Errorf("container %+v", c)
 	}
 	if c.Labels[observed.LabelContainerName] != "a" || c.Labels[observed.LabelPodNamespace] != "ns" || c.Annotations[observed.AnnotationRestartCount] != "3" || c.Annotations[observed.AnnotationPodGrace] != "12" || c.Annotations[observed.AnnotationHash] == "" {
@@ -352,6 +426,11 @@ func TestStartMakesWhatCrictlAndLogCollectorsRead(t *testing.T) {
 	mounts := map[string]*runtimeapi.Mount{}
 	for _, m := range c.Mounts {
 		mounts[m.ContainerPath] = m
+	}
+	for path, relabel := range map[string]bool{"/data": true, "/sub": true, "/srv": false, "/etc/hosts": true, "/dev/termination-log": true} {
+		if m := mounts[path]; m.GetSelinuxRelabel() != relabel {
+			t.Errorf("%s gets the container's SELinux label: %v, want %v", path, !relabel, relabel)
+		}
 	}
 	if m := mounts["/data"]; m == nil || m.HostPath != "/host/v" || m.Readonly {
 		t.Errorf("mount of the volume: %v", m)

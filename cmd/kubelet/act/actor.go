@@ -21,6 +21,8 @@ type Volume struct {
 	ReadOnly bool
 	Block    bool   // HostPath is a device
 	Image    string // the runtime mounts this image; HostPath is empty
+	// SELinuxRelabel: the volume is the pod's, and what is in it gets the label of its containers.
+	SELinuxRelabel bool
 }
 
 // Objects gives the ConfigMaps and Secrets that environments are made from.
@@ -58,7 +60,9 @@ type Config struct {
 	Sysctls        map[string]string         // of every pod that does not set them itself
 	// RuntimeHandler is what the runtime calls a RuntimeClass.
 	RuntimeHandler func(ctx context.Context, class string) (string, error)
-	// SubPath gives a path inside a volume that no link leads out of.
+	// Handlers are the runtime's, with what each can do; nil: not known.
+	Handlers func() []v1.NodeRuntimeHandler
+	// SubPath gives a path inside a volume that neither dots nor links lead out of.
 	SubPath func(uid types.UID, container string, index int, volume, volumePath, subPath string, readOnly bool) (string, error)
 }
 

@@ -29,6 +29,8 @@ type Environment struct {
 	Volumes   map[string]Volume
 	// TargetID is the running container that an ephemeral one looks at; empty: none.
 	TargetID string
+	// recursiveReadOnly: the runtime can make mounts read-only with all that is mounted below them.
+	recursiveReadOnly bool
 }
 
 // Start pulls the container's image, creates it and starts it, and runs its postStart hook. A Failure carries the
@@ -40,6 +42,9 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 		failure := imageFailure(err)
 		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "Failed", "Error: %s", failure.Reason)
 		return failure
+	}
+	if env.recursiveReadOnly, err = a.recursiveReadOnly(ctx, pod.Pod, c); err != nil {
+		return a.failed(pod.Pod, c, ReasonCreateConfigError, err)
 	}
 	config, err := a.containerConfig(env, s, image)
 	if err != nil {
@@ -60,8 +65,9 @@ func (a *Actor) Start(ctx context.Context, env Environment, s plan.Start) error 
 	}
 	if err := a.runHook(ctx, pod, c, id, c.Lifecycle.PostStart); err != nil {
 		a.containerEvent(pod.Pod, c.Name, v1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
-		a.containerEvent(pod.Pod, c.Name, v1.EventTypeNormal, "Killing", "FailedPostStartHook")
-		return &Failure{ReasonPostStart, fmt.Errorf("PostStartHook failed: %w", errors.Join(err, a.stop(ctx, id, 0)))}
+		running := &observed.Container{ID: id, Name: c.Name, State: runtimeapi.ContainerState_CONTAINER_RUNNING}
+		ended := a.Kill(ctx, pod, running, "FailedPostStartHook", Grace(pod.Pod))
+		return &Failure{ReasonPostStart, fmt.Errorf("PostStartHook failed: %w", errors.Join(err, ended))}
 	}
 	return nil
 }
@@ -91,7 +97,7 @@ func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Imag
 	if err := verifyNonRoot(pod.Pod, c, image.UID, image.User); err != nil {
 		return nil, err
 	}
-	variables, err := a.environment(pod, c)
+	variables, err := a.environment(pod, c, env.Volumes)
 	if err != nil {
 		return nil, err
 	}
@@ -129,13 +135,22 @@ func (a *Actor) containerConfig(env Environment, s plan.Start, image images.Imag
 		Labels:      containerLabels(pod.Pod, c),
 		Annotations: containerAnnotations(pod.Pod, c, s.Attempt),
 		LogPath:     observed.ContainerLog(c.Name, s.Attempt),
+		StopSignal:  stopSignal(c),
 		Stdin:       c.Stdin, StdinOnce: c.StdinOnce, Tty: c.TTY,
 		Devices: blockDevices(env.Volumes, c),
 		Linux: &runtimeapi.LinuxContainerConfig{
 			Resources:       a.Resources(pod.Pod, c),
-			SecurityContext: a.security(pod.Pod, c, target, users),
+			SecurityContext: a.security(pod.Pod, c, image, target, users),
 		},
 	}, nil
+}
+
+// stopSignal is what ends the container, of its specification; the runtime knows that of the image.
+func stopSignal(c *v1.Container) runtimeapi.Signal {
+	if c.Lifecycle == nil {
+		return observed.RuntimeSignal(nil)
+	}
+	return observed.RuntimeSignal(c.Lifecycle.StopSignal)
 }
 
 // blockDevices are the volumes that the container uses as devices.

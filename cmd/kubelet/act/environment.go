@@ -19,7 +19,7 @@ import (
 
 // environment resolves a container's variables: those of Services, envFrom in order, then env, whose values may refer
 // to the ones before as $(NAME).
-func (a *Actor) environment(pod fields.Pod, c *v1.Container) ([]v1.EnvVar, error) {
+func (a *Actor) environment(pod fields.Pod, c *v1.Container, volumes map[string]Volume) ([]v1.EnvVar, error) {
 	var order []string
 	values := map[string]string{}
 	set := func(name, value string) {
@@ -47,7 +47,7 @@ func (a *Actor) environment(pod fields.Pod, c *v1.Container) ([]v1.EnvVar, error
 		return v, ok
 	}
 	for _, e := range c.Env {
-		value, skip, err := a.value(pod, c, e, lookup)
+		value, skip, err := a.value(pod, c, e, volumes, lookup)
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,7 @@ func (a *Actor) envFrom(pod fields.Pod, from v1.EnvFromSource, set func(name, va
 }
 
 // value resolves one variable; skip: its optional source does not exist.
-func (a *Actor) value(pod fields.Pod, c *v1.Container, e v1.EnvVar, lookup func(string) (string, bool)) (value string, skip bool, err error) {
+func (a *Actor) value(pod fields.Pod, c *v1.Container, e v1.EnvVar, volumes map[string]Volume, lookup func(string) (string, bool)) (value string, skip bool, err error) {
 	from := e.ValueFrom
 	switch {
 	case from == nil:
@@ -148,6 +148,8 @@ func (a *Actor) value(pod fields.Pod, c *v1.Container, e v1.EnvVar, lookup func(
 			return "", false, fmt.Errorf("couldn't find key %v in Secret %v/%v", ref.Key, pod.Namespace, ref.Name)
 		}
 		return string(value), !ok, nil
+	case from.FileKeyRef != nil:
+		return fileKey(volumes, from.FileKeyRef)
 	}
 	return "", false, fmt.Errorf("environment variable %s: valueFrom names no source", e.Name)
 }

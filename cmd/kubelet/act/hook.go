@@ -2,19 +2,17 @@ package act
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"pilotis.dev/cmd/kubelet/fields"
+	"pilotis.dev/cmd/kubelet/probes"
 )
 
 // runHook runs a lifecycle handler and waits for it.
@@ -41,59 +39,41 @@ func (a *Actor) runHook(ctx context.Context, pod fields.Pod, c *v1.Container, id
 	return fmt.Errorf("lifecycle handler names no action")
 }
 
+// httpHook asks the container. That it answers is all that counts.
 func (a *Actor) httpHook(ctx context.Context, pod fields.Pod, c *v1.Container, get *v1.HTTPGetAction) error {
-	host := get.Host
-	if host == "" {
-		if len(pod.PodIPs) == 0 {
-			return fmt.Errorf("the pod has no address yet")
-		}
-		host = pod.PodIPs[0]
+	ip := ""
+	if len(pod.PodIPs) > 0 {
+		ip = pod.PodIPs[0]
 	}
-	port, err := portNumber(get.Port, c)
+	if ip == "" && get.Host == "" {
+		return errors.New("the pod has no address yet")
+	}
+	req, err := probes.Request(ctx, get, c, ip, "kube-lifecycle")
 	if err != nil {
 		return err
 	}
-	scheme := "http"
-	if get.Scheme == v1.URISchemeHTTPS {
-		scheme = "https"
-	}
-	path, err := url.Parse(get.Path)
-	if err != nil {
+	err = send(req)
+	if !errors.Is(err, http.ErrSchemeMismatch) {
 		return err
 	}
-	u := url.URL{Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(port)), Path: "/" + strings.TrimPrefix(path.Path, "/"), RawQuery: path.RawQuery}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
+	// Hooks of the scheme HTTPS were once asked in HTTP: containers that rely on it go on.
+	plain := req.Clone(ctx)
+	plain.URL.Scheme = "http"
+	plain.Header.Del("Authorization")
+	if send(plain) != nil {
 		return err
 	}
-	for _, h := range get.HTTPHeaders {
-		req.Header.Add(h.Name, h.Value)
-	}
-	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: insecureTransport()}
+	a.Recorder.Eventf(pod.Pod, v1.EventTypeWarning, "LifecycleHTTPFallback", "request to HTTPS lifecycle hook %s got HTTP response, retry with HTTP succeeded", req.URL.Host)
+	return nil
+}
+
+func send(req *http.Request) error {
+	client := &http.Client{CheckRedirect: probes.SameHostOnly, Transport: insecureTransport()}
 	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 10*1024))
-	if resp.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("HTTP status %d", resp.StatusCode)
-	}
 	return nil
-}
-
-// portNumber resolves a port that may be a name of the container's.
-func portNumber(p intstr.IntOrString, c *v1.Container) (int, error) {
-	if p.Type == intstr.Int {
-		return p.IntValue(), nil
-	}
-	for _, port := range c.Ports {
-		if port.Name == p.StrVal {
-			return int(port.ContainerPort), nil
-		}
-	}
-	if n, err := strconv.Atoi(p.StrVal); err == nil {
-		return n, nil
-	}
-	return 0, fmt.Errorf("container %s has no port named %q", c.Name, p.StrVal)
 }

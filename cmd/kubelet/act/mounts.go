@@ -1,9 +1,11 @@
 package act
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
@@ -32,13 +34,13 @@ func (a *Actor) mounts(env Environment, s plan.Start, lookup func(string) (strin
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, &runtimeapi.Mount{ContainerPath: "/etc/hosts", HostPath: hosts})
+		out = append(out, &runtimeapi.Mount{ContainerPath: "/etc/hosts", HostPath: hosts, SelinuxRelabel: true})
 	}
 	file, err := a.terminationFile(env.Pod.Pod, c, s.Attempt)
 	if err != nil {
 		return nil, err
 	}
-	return append(out, &runtimeapi.Mount{ContainerPath: terminationPath(c), HostPath: file}), nil
+	return append(out, &runtimeapi.Mount{ContainerPath: terminationPath(c), HostPath: file, SelinuxRelabel: true}), nil
 }
 
 func (a *Actor) volumeMount(env Environment, container string, index int, m v1.VolumeMount, lookup func(string) (string, bool)) (*runtimeapi.Mount, error) {
@@ -65,17 +67,17 @@ func (a *Actor) volumeMount(env Environment, container string, index int, m v1.V
 		}
 	}
 	if sub != "" {
-		if filepath.IsAbs(sub) || strings.Contains(sub, "..") {
-			return nil, fmt.Errorf("subPath %q must be a relative path without '..'", sub)
-		}
 		var err error
 		if host, err = a.SubPath(env.Pod.UID, container, index, m.Name, volume.HostPath, sub, m.ReadOnly || volume.ReadOnly); err != nil {
 			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q: %w", m.Name, err)
 		}
 	}
-	mount := &runtimeapi.Mount{ContainerPath: absolute(m.MountPath), HostPath: host, Readonly: m.ReadOnly || volume.ReadOnly}
-	if m.ReadOnly && ptr.Deref(m.RecursiveReadOnly, v1.RecursiveReadOnlyDisabled) == v1.RecursiveReadOnlyEnabled {
-		mount.RecursiveReadOnly = true
+	mount := &runtimeapi.Mount{ContainerPath: absolute(m.MountPath), HostPath: host, Readonly: m.ReadOnly || volume.ReadOnly, SelinuxRelabel: volume.SELinuxRelabel}
+	switch mode := ptr.Deref(m.RecursiveReadOnly, v1.RecursiveReadOnlyDisabled); mode {
+	case v1.RecursiveReadOnlyEnabled:
+		mount.RecursiveReadOnly = m.ReadOnly
+	case v1.RecursiveReadOnlyIfPossible:
+		mount.RecursiveReadOnly = m.ReadOnly && env.recursiveReadOnly
 	}
 	switch ptr.Deref(m.MountPropagation, v1.MountPropagationNone) {
 	case v1.MountPropagationHostToContainer:
@@ -84,6 +86,27 @@ func (a *Actor) volumeMount(env Environment, container string, index int, m v1.V
 		mount.Propagation = runtimeapi.MountPropagation_PROPAGATION_BIDIRECTIONAL
 	}
 	return mount, nil
+}
+
+// recursiveReadOnly reports whether the pod's runtime can make mounts read-only with all that is mounted below them (KEP-3857). Only
+// mounts that want it if possible ask.
+func (a *Actor) recursiveReadOnly(ctx context.Context, pod *v1.Pod, c *v1.Container) (bool, error) {
+	asks := func(m v1.VolumeMount) bool {
+		return ptr.Deref(m.RecursiveReadOnly, v1.RecursiveReadOnlyDisabled) == v1.RecursiveReadOnlyIfPossible
+	}
+	if a.Handlers == nil || !slices.ContainsFunc(c.VolumeMounts, asks) {
+		return false, nil
+	}
+	name, err := a.handler(ctx, pod)
+	if err != nil {
+		return false, err
+	}
+	for _, h := range a.Handlers() {
+		if h.Name == name && h.Features != nil {
+			return ptr.Deref(h.Features.RecursiveReadOnlyMounts, false), nil
+		}
+	}
+	return false, nil
 }
 
 func absolute(path string) string {

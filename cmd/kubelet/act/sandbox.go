@@ -8,6 +8,7 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/utils/ptr"
 
 	"pilotis.dev/cmd/kubelet/observed"
 )
@@ -21,12 +22,10 @@ func (a *Actor) CreateSandbox(ctx context.Context, pod *v1.Pod, attempt uint32) 
 	if err := os.MkdirAll(config.LogDirectory, 0o755); err != nil {
 		return "", err
 	}
-	handler := ""
-	if pod.Spec.RuntimeClassName != nil && *pod.Spec.RuntimeClassName != "" {
-		if handler, err = a.RuntimeHandler(ctx, *pod.Spec.RuntimeClassName); err != nil {
-			a.Recorder.Eventf(pod, v1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: %v", err)
-			return "", err
-		}
+	handler, err := a.handler(ctx, pod)
+	if err != nil {
+		a.Recorder.Eventf(pod, v1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: %v", err)
+		return "", err
 	}
 	id, err := a.Runtime.RunPodSandbox(ctx, config, handler)
 	if err != nil {
@@ -36,6 +35,15 @@ func (a *Actor) CreateSandbox(ctx context.Context, pod *v1.Pod, attempt uint32) 
 		return "", fmt.Errorf("creating the sandbox: %w", err)
 	}
 	return id, nil
+}
+
+// handler is what the runtime calls the pod's RuntimeClass; empty: its default.
+func (a *Actor) handler(ctx context.Context, pod *v1.Pod) (string, error) {
+	class := ptr.Deref(pod.Spec.RuntimeClassName, "")
+	if class == "" {
+		return "", nil
+	}
+	return a.RuntimeHandler(ctx, class)
 }
 
 // SandboxConfig is the runtime's description of the pod.

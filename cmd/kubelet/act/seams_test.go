@@ -3,6 +3,8 @@ package act
 import (
 	v1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"pilotis.dev/cmd/kubelet/images"
 )
 
 func knownServices(c *Config, list ...*v1.Service) {
@@ -18,5 +20,5 @@ func knownServices(c *Config, list ...*v1.Service) {
 }
 
 func secure(a *Actor, p *v1.Pod) *runtimeapi.LinuxContainerSecurityContext {
-	return a.security(p, &p.Spec.Containers[0], nil, nil)
+	return a.security(p, &p.Spec.Containers[0], images.Image{}, nil, nil)
 }

@@ -7,6 +7,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/utils/ptr"
+
+	"pilotis.dev/cmd/kubelet/images"
 )
 
 // What a container must not see or change of the kernel unless procMount is Unmasked (the runtime specification's
@@ -17,7 +19,7 @@ var (
 )
 
 // security gives a container's security settings: its own, and the pod's where it has none.
-func (a *Actor) security(pod *v1.Pod, c *v1.Container, target *string, users *runtimeapi.UserNamespace) *runtimeapi.LinuxContainerSecurityContext {
+func (a *Actor) security(pod *v1.Pod, c *v1.Container, image images.Image, target *string, users *runtimeapi.UserNamespace) *runtimeapi.LinuxContainerSecurityContext {
 	own := ptr.Deref(c.SecurityContext, v1.SecurityContext{})
 	shared := ptr.Deref(pod.Spec.SecurityContext, v1.PodSecurityContext{})
 	out := &runtimeapi.LinuxContainerSecurityContext{
@@ -30,9 +32,7 @@ func (a *Actor) security(pod *v1.Pod, c *v1.Container, target *string, users *ru
 		SupplementalGroups: groups(&shared),
 		SelinuxOptions:     selinux(firstSet(own.SELinuxOptions, shared.SELinuxOptions)),
 	}
-	if user := firstSet(own.RunAsUser, shared.RunAsUser); user != nil {
-		out.RunAsUser = &runtimeapi.Int64Value{Value: *user}
-	}
+	runAs(out, firstSet(own.RunAsUser, shared.RunAsUser, image.UID), image.User)
 	if group := firstSet(own.RunAsGroup, shared.RunAsGroup); group != nil {
 		out.RunAsGroup = &runtimeapi.Int64Value{Value: *group}
 	}
@@ -52,6 +52,19 @@ func (a *Actor) security(pod *v1.Pod, c *v1.Container, target *string, users *ru
 		out.MaskedPaths, out.ReadonlyPaths = maskedPaths, readonlyPaths
 	}
 	return out
+}
+
+// runAs names the user: a number, or that of the image by its name. An image without either is root's. The runtime takes no group
+// without a user.
+func runAs(out *runtimeapi.LinuxContainerSecurityContext, number *int64, name string) {
+	switch {
+	case number != nil:
+		out.RunAsUser = &runtimeapi.Int64Value{Value: *number}
+	case name != "":
+		out.RunAsUsername = name
+	default:
+		out.RunAsUser = &runtimeapi.Int64Value{Value: 0}
+	}
 }
 
 func firstSet[T any](list ...*T) *T {

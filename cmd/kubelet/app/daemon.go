@@ -218,7 +218,7 @@ func (d *daemon) build(ctx context.Context) error {
 		Runtime: d.runtime, Images: k.Images, Recorder: d.recorder, Objects: d.objects, Services: d.services, RootDir: o.RootDirectory, Logs: k.Logs,
 		ClusterDNS: c.ClusterDNS, ClusterDomain: c.ClusterDomain, ResolvConf: *c.ResolverConfig, HostIPs: k.HostIPs, Hostname: k.Node, Allocatable: k.Allocatable,
 		CgroupParent: k.Cgroups.Parent, SeccompDefault: *c.SeccompDefault, SeccompRoot: filepath.Join(o.RootDirectory, "seccomp"),
-		CPUQuota: *c.CPUCFSQuota, CPUPeriod: c.CPUCFSQuotaPeriod.Duration, UnifiedCgroups: resources.Unified(), GroupOOMKill: c.SingleProcessOOMKill == nil || !*c.SingleProcessOOMKill, Sysctls: c.DefaultPodSysctls, Users: k.Users, SubPath: d.volumes.SubPath, RuntimeHandler: d.runtimeHandler,
+		CPUQuota: *c.CPUCFSQuota, CPUPeriod: c.CPUCFSQuotaPeriod.Duration, UnifiedCgroups: resources.Unified(), GroupOOMKill: c.SingleProcessOOMKill == nil || !*c.SingleProcessOOMKill, Sysctls: c.DefaultPodSysctls, Users: k.Users, SubPath: d.volumes.SubPath, RuntimeHandler: d.runtimeHandler, Handlers: d.node.Handlers,
 	})
 	return nil
 }

@@ -181,19 +181,25 @@ func (k *Kubelet) exceedsStorage(ctx context.Context, p *v1.Pod) string {
 	return fmt.Sprintf("Pod ephemeral local storage usage exceeds the total limit of containers %s. ", limit.String())
 }
 
-// Evict ends a pod by the node's own decision. The message says why.
+// Evict ends a pod by the node's own decision. The message says why. A pod that is evicted again may only get less grace.
 func (k *Kubelet) Evict(uid types.UID, message string, grace time.Duration) {
 	pod := k.Desired.Get(uid)
 	k.mu.Lock()
 	w := k.workers[uid]
-	if w == nil || pod == nil || w.evicted != nil || w.cleared {
+	if w == nil || pod == nil || w.cleared || (w.evicted != nil && w.evictionGrace <= grace) {
 		k.mu.Unlock()
 		return
 	}
-	w.evicted, w.evictionGrace = &status.Rejection{Reason: "Evicted", Message: message, Disruption: v1.PodReasonTerminationByKubelet}, grace
+	first := w.evicted == nil
+	if first {
+		w.evicted = &status.Rejection{Reason: "Evicted", Message: message, Disruption: v1.PodReasonTerminationByKubelet}
+	}
+	w.evictionGrace = grace
 	k.mu.Unlock()
-	k.Recorder.Event(pod, v1.EventTypeWarning, "Evicted", strings.TrimSpace(message))
-	w.interrupt()
+	if first {
+		k.Recorder.Event(pod, v1.EventTypeWarning, "Evicted", strings.TrimSpace(message))
+	}
+	w.interrupt(grace)
 }
 
 // imageFolder is where the runtime keeps images.

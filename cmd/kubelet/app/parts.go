@@ -40,7 +40,7 @@ func (v podVolumes) Setup(ctx context.Context, pod *v1.Pod) (map[string]act.Volu
 	}
 	out := make(map[string]act.Volume, len(mounted))
 	for name, m := range mounted {
-		out[name] = act.Volume{HostPath: m.HostPath, ReadOnly: m.ReadOnly, Block: m.Block, Image: m.Image}
+		out[name] = act.Volume{HostPath: m.HostPath, ReadOnly: m.ReadOnly, Block: m.Block, Image: m.Image, SELinuxRelabel: m.SELinuxRelabel}
 	}
 	return out, nil
 }

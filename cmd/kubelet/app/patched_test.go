@@ -8,6 +8,7 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"pilotis.dev/cmd/kubelet/desired"
 	"pilotis.dev/cmd/kubelet/observed"
@@ -62,6 +63,31 @@ func TestEvict(t *testing.T) {
 			t.Errorf("%d containers run, phase %s, reason %s", running, s.Phase, s.Reason)
 		}
 	})
+}
+
+func TestWhatIsOutdated(t *testing.T) {
+	a := newWorld(t, nil).Actor
+	limited := apiPod("web", func(p *v1.Pod) {
+		p.Spec.Containers[0].Resources.Limits = v1.ResourceList{v1.ResourceMemory: resource.MustParse("64Mi")}
+	})
+	shares := a.Resources(limited, &limited.Spec.Containers[0]).CpuShares
+	for _, tt := range []struct {
+		name   string
+		pod    *v1.Pod
+		actual *runtimeapi.LinuxContainerResources
+		memory bool
+	}{
+		{"nothing is told", limited, &runtimeapi.LinuxContainerResources{}, false},
+		{"a first limit", limited, &runtimeapi.LinuxContainerResources{CpuShares: shares}, true},
+		{"another limit", limited, &runtimeapi.LinuxContainerResources{CpuShares: shares, MemoryLimitInBytes: 1 << 20}, true},
+		{"the same limit", limited, &runtimeapi.LinuxContainerResources{CpuShares: shares, MemoryLimitInBytes: 64 << 20}, false},
+		{"no limit", apiPod("web", nil), &runtimeapi.LinuxContainerResources{CpuShares: shares}, false},
+	} {
+		cpu, memory := outdated(a, tt.pod)(&tt.pod.Spec.Containers[0], &observed.Container{Resources: &runtimeapi.ContainerResources{Linux: tt.actual}})
+		if cpu || memory != tt.memory {
+			t.Errorf("%s: CPU %v, memory %v, want memory %v", tt.name, cpu, memory, tt.memory)
+		}
+	}
 }
 
 func TestAResizeWaitsForRoom(t *testing.T) {

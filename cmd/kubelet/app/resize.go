@@ -112,9 +112,10 @@ func outdated(a *act.Actor, pod *v1.Pod) func(*v1.Container, *observed.Container
 			return false, false
 		}
 		want := a.Resources(pod, c)
-		// A runtime that does not tell a value says 0.
+		// A runtime that does not tell the CPU share, which is never 0, says 0. So does one without a limit of memory.
 		cpu = actual.CpuShares != 0 && (actual.CpuShares != want.CpuShares || max(actual.CpuQuota, 0) != max(want.CpuQuota, 0))
-		memory = actual.MemoryLimitInBytes > 0 && want.MemoryLimitInBytes > 0 && actual.MemoryLimitInBytes != want.MemoryLimitInBytes
+		told := actual.CpuShares != 0 || actual.MemoryLimitInBytes > 0
+		memory = told && want.MemoryLimitInBytes > 0 && actual.MemoryLimitInBytes != want.MemoryLimitInBytes
 		return cpu, memory
 	}
 }

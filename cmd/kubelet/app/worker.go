@@ -129,12 +129,12 @@ func (w *worker) step(ctx context.Context) (time.Duration, error) {
 	}
 	switch {
 	case pod.DeletionTimestamp != nil:
-		return 0, w.end(ctx, now, act.Grace(pod), "")
+		return 0, w.end(ctx, now, w.graceFor(pod), "")
 	case w.rejected != nil:
-		return 0, w.end(ctx, now, act.Grace(pod), "")
+		return 0, w.end(ctx, now, w.graceFor(pod), "")
 	case ended(pod):
 		w.rejected = rejectionOf(pod)
-		return 0, w.end(ctx, now, act.Grace(pod), "")
+		return 0, w.end(ctx, now, w.graceFor(pod), "")
 	}
 	if len(now.Sandboxes) == 0 {
 		by, err := w.waitsFor(ctx, pod)
@@ -196,10 +196,19 @@ func (w *worker) eviction() (*status.Rejection, time.Duration) {
 	return w.evicted, w.evictionGrace
 }
 
-// interrupt ends the step that is under way, unless it already ends the pod, and makes the worker look again.
-func (w *worker) interrupt() {
+// graceFor is how long the pod may take to end. The node does not wait longer than an eviction grants for one that it evicts
+// while it ends anyway.
+func (w *worker) graceFor(pod *v1.Pod) time.Duration {
+	if evicted, grace := w.eviction(); evicted != nil {
+		return min(grace, act.Grace(pod))
+	}
+	return act.Grace(pod)
+}
+
+// interrupt ends the step that is under way, unless it already ends the pod with as little grace, and makes the worker look again.
+func (w *worker) interrupt(grace time.Duration) {
 	w.mu.Lock()
-	if w.cancel != nil && w.grace == nil {
+	if w.cancel != nil && (w.grace == nil || *w.grace > int64(grace/time.Second)) {
 		w.cancel()
 	}
 	w.mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"pilotis.dev/cmd/kubelet/act"
 	"pilotis.dev/cmd/kubelet/desired"
 	"pilotis.dev/cmd/kubelet/observed"
 )
@@ -100,9 +99,9 @@ func (w *worker) remove(ctx context.Context, now *observed.Pod, told bool) (time
 		w.pod = stranger(now)
 		w.adopt(w.pod)
 	}
-	w.committed(act.Grace(w.pod))
+	grace := w.graceFor(w.pod)
+	w.committed(grace)
 	if now.AnyRunning() || (now.Sandbox() != nil && now.Sandbox().Ready) {
-		grace := act.Grace(w.pod)
 		if err := k.Actor.KillPod(ctx, w.view(w.pod, now), now, grace, ""); err != nil {
 			return 0, err
 		}

@@ -118,3 +118,45 @@ func TestLessGraceShortensAnEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEvictionShortensAnEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before func(*world, *v1.Pod)
+	}{
+		{"of a pod that is deleted", func(n *world, p *v1.Pod) { n.Desired.Update(desired.API, deleted(p, 600)) }},
+		{"of a pod that is evicted with more grace", func(n *world, p *v1.Pod) { n.Evict(p.UID, "The node is a little short. ", 600*time.Second) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer func() { cancel(); synctest.Wait() }()
+				n, p, _ := ending(ctx, t)
+				tt.before(n, p)
+				settle()
+				n.Evict(p.UID, "The node was low on resource: memory. ", time.Second)
+				time.Sleep(3 * time.Second) // that and the least that every container has
+				synctest.Wait()
+				if running, _ := n.containers("web"); running != 0 {
+					t.Errorf("%d containers run", running)
+				}
+			})
+		})
+	}
+}
+
+func TestAnEvictionGivesNoMoreGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer func() { cancel(); synctest.Wait() }()
+		n, p, _ := ending(ctx, t)
+		n.Desired.Update(desired.API, deleted(p, 10))
+		synctest.Wait()
+		n.Evict(p.UID, "The node is a little short. ", 600*time.Second)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if running, _ := n.containers("web"); running != 0 {
+			t.Error("the pod has the grace of its eviction")
+		}
+	})
+}

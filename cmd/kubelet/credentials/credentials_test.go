@@ -190,3 +190,25 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 		}
 	}
 }
+
+func TestServes(t *testing.T) {
+	for _, tt := range []struct {
+		registry, image string
+		want            bool
+	}{
+		{"registry.example.com", "registry.example.com/a:1", true}, {"https://registry.example.com", "registry.example.com/a/b", true},
+		{"registry.example.com/a", "registry.example.com/a/b", true}, {"registry.example.com/a", "registry.example.com/ab", false},
+		{"https://registry.example.com/v1/", "registry.example.com/a", true}, {"https://registry.example.com/v2/", "registry.example.com/a", true},
+		{"registry.example.com/v2/team", "registry.example.com/team/a", true},
+		{"example.com", "registry.example.com/a", false}, {"registry.example.com", "registry.example.com.evil.org/a", false},
+		{"https://index.docker.io/v1/", "web", true}, {"https://index.docker.io/v1/", "team/web", true}, {"https://index.docker.io/v1/", "docker.io/team/web:1", true},
+		{"https://index.docker.io/v1/", "index.docker.io/team/web", true}, {"docker.io", "web", true}, {"docker.io/team", "team/web", true}, {"docker.io/team", "web", false},
+		{"*.reg.example", "eu.reg.example/a", true}, {"*.reg.example", "reg.example/a", false}, {"r*.example", "reg.example/a", true},
+		{"registry.example.com", "registry.example.com:5000/a", false}, {"registry.example.com:5000", "registry.example.com:5000/a:1", true},
+		{"localhost", "localhost/a", true}, {"docker.io", "localhost/a", false}, {"", "web", false},
+	} {
+		if got := Serves(tt.registry, tt.image); got != tt.want {
+			t.Errorf("%s for %s: %v, want %v", tt.registry, tt.image, got, tt.want)
+		}
+	}
+}

@@ -50,6 +50,24 @@ func (p pattern) matches(image string) bool {
 	return true
 }
 
+// Serves reports whether a registry, as a pull secret writes it (Docker's configuration), serves the image. It may be the address of
+// the registry's API, and means no port but its own.
+func Serves(registry, image string) bool {
+	host, rest := splitImage(strings.TrimPrefix(strings.TrimPrefix(registry, "https://"), "http://"))
+	if host == "index.docker.io" {
+		host = "docker.io"
+	}
+	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "v1/"), "v2/")
+	p, err := parsePattern(host + "/" + rest)
+	if err != nil {
+		return false
+	}
+	image = repository(image)
+	host, rest = splitImage(image)
+	_, port, _ := strings.Cut(host, ":")
+	return p.matches(image) && p.port == port && (p.path == "" || strings.HasPrefix(rest+"/", p.path+"/"))
+}
+
 func splitImage(s string) (host, rest string) {
 	host, rest, _ = strings.Cut(s, "/")
 	return host, rest

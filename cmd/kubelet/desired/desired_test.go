@@ -105,14 +105,21 @@ func TestScanLeavesBrokenAndHiddenFilesOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if pods := static(t).scan(klog.Background(), dir); len(pods) != 1 || pods[0].Name != "web-node-a" {
+	if pods, err := static(t).scan(klog.Background(), dir); err != nil || len(pods) != 1 || pods[0].Name != "web-node-a" {
 		t.Errorf("pods %v, want web alone", pods)
 	}
-	if pods := static(t).scan(klog.Background(), filepath.Join(dir, "web.yaml")); len(pods) != 1 {
+	if pods, err := static(t).scan(klog.Background(), filepath.Join(dir, "web.yaml")); err != nil || len(pods) != 1 {
 		t.Errorf("a single file gives %d pods", len(pods))
 	}
-	if pods := static(t).scan(klog.Background(), filepath.Join(dir, "missing")); len(pods) != 0 {
-		t.Errorf("no folder gives %d pods", len(pods))
+	if pods, err := static(t).scan(klog.Background(), filepath.Join(dir, "missing")); err != nil || len(pods) != 0 {
+		t.Errorf("no folder gives %d pods, error %v", len(pods), err)
+	}
+	loop := filepath.Join(dir, "loop")
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	if pods, err := static(t).scan(klog.Background(), loop); err == nil {
+		t.Errorf("a folder that cannot be read gives %d pods, and no error: it ends those there are", len(pods))
 	}
 }
 

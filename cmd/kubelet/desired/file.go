@@ -2,6 +2,8 @@ package desired
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,7 +37,11 @@ func (s Static) WatchFiles(ctx context.Context, path string, every time.Duration
 	logger := klog.FromContext(ctx).WithValues("path", path)
 	known := map[types.UID]*v1.Pod{}
 	scan := func() {
-		pods := s.scan(logger, path)
+		pods, err := s.scan(logger, path)
+		if err != nil {
+			logger.Error(err, "Static pods cannot be read: those there are stay")
+			return
+		}
 		// An unchanged manifest is the same pod: its object stays, and nobody is woken.
 		for i, p := range pods {
 			if have := known[p.UID]; have != nil {
@@ -80,28 +86,12 @@ func (s Static) WatchFiles(ctx context.Context, path string, every time.Duration
 	}
 }
 
-// scan decodes all manifests; one that is broken is logged and left out.
-func (s Static) scan(logger klog.Logger, path string) []*v1.Pod {
-	info, err := os.Stat(path)
+// scan decodes all manifests; one that is broken is logged and left out. An error says that the path cannot be read; one that does
+// not exist has none.
+func (s Static) scan(logger klog.Logger, path string) ([]*v1.Pod, error) {
+	files, err := manifests(path)
 	if err != nil {
-		if !os.IsNotExist(err) {
-			logger.Error(err, "Static pods cannot be read")
-		}
-		return nil
-	}
-	files := []string{path}
-	if info.IsDir() {
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			logger.Error(err, "Static pods cannot be read")
-			return nil
-		}
-		files = nil
-		for _, e := range entries {
-			if !e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-				files = append(files, filepath.Join(path, e.Name()))
-			}
-		}
+		return nil, err
 	}
 	var pods []*v1.Pod
 	d := s.decoder()
@@ -116,5 +106,24 @@ func (s Static) scan(logger klog.Logger, path string) []*v1.Pod {
 		}
 		logger.Error(err, "A static pod manifest is left out", "file", f)
 	}
-	return pods
+	return pods, nil
+}
+
+// manifests are the file itself, or those of a folder.
+func manifests(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil || !info.IsDir() {
+		return []string{path}, err
+	}
+	entries, err := os.ReadDir(path)
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	return files, err
 }

@@ -150,19 +150,11 @@ func TestCredentialsOfPullSecrets(t *testing.T) {
 	}
 }
 
-func TestMatches(t *testing.T) {
-	for _, tt := range []struct {
-		registry, image string
-		want            bool
-	}{
-		{"registry.example.com", "registry.example.com/a:1", true}, {"https://registry.example.com", "registry.example.com/a/b", true},
-		{"registry.example.com/a", "registry.example.com/a/b", true}, {"registry.example.com/a", "registry.example.com/ab", false},
-		{"example.com", "registry.example.com/a", false}, {"https://index.docker.io/v1/", "web", true}, {"https://index.docker.io/v1/", "team/web", true},
-		{"registry.example.com", "registry.example.com.evil.org/a", false},
-	} {
-		if got := matches(tt.registry, tt.image); got != tt.want {
-			t.Errorf("%s for %s: %v, want %v", tt.registry, tt.image, got, tt.want)
-		}
+func TestTheLongerPathOfASecretComesFirst(t *testing.T) {
+	m := &Manager{Secrets: secrets{"two": {Data: map[string][]byte{v1.DockerConfigKey: []byte(`{"registry.example.com":{"username":"all"},"registry.example.com/team":{"username":"team"}}`)}}}}
+	p := &v1.Pod{Spec: v1.PodSpec{ImagePullSecrets: []v1.LocalObjectReference{{Name: "two"}}}}
+	if found := m.credentials(t.Context(), p, "registry.example.com/team/web:1"); len(found) != 2 || found[0].Username != "team" {
+		t.Errorf("credentials %v", found)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +20,8 @@ import (
 	internalapi "k8s.io/cri-api/pkg/apis"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/klog/v2"
+
+	"pilotis.dev/cmd/kubelet/credentials"
 )
 
 // Back-off of pulls that fail: doubling, by image and pod.
@@ -243,8 +247,9 @@ func (m *Manager) credentials(ctx context.Context, pod *v1.Pod, image string) []
 				continue
 			}
 		}
-		for registry, entry := range config.Auths {
-			if !matches(registry, image) {
+		for _, registry := range slices.Backward(slices.Sorted(maps.Keys(config.Auths))) { // of two, the longer path first
+			entry := config.Auths[registry]
+			if !credentials.Serves(registry, image) {
 				continue
 			}
 			auth := &runtimeapi.AuthConfig{Username: entry.Username, Password: entry.Password}
@@ -261,15 +266,4 @@ func (m *Manager) credentials(ctx context.Context, pod *v1.Pod, image string) []
 		found = append(found, nil)
 	}
 	return found
-}
-
-// matches tells whether a registry of a pull secret serves the image.
-func matches(registry, image string) bool {
-	registry = strings.TrimPrefix(strings.TrimPrefix(registry, "https://"), "http://")
-	registry = strings.TrimSuffix(strings.TrimSuffix(registry, "/v1/"), "/")
-	host, _, ok := strings.Cut(image, "/")
-	if !ok || !strings.ContainsAny(host, ".:") {
-		return registry == "index.docker.io" || registry == "docker.io"
-	}
-	return image == registry || strings.HasPrefix(image, registry+"/") || host == registry
 }

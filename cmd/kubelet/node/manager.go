@@ -115,6 +115,12 @@ func (m *Manager) Registered() *v1.Node {
 	return m.latest
 }
 
+// Handlers are the runtime's, with what each can do, as the node's status has them.
+func (m *Manager) Handlers() []v1.NodeRuntimeHandler {
+	node, _ := m.Node()
+	return node.Status.RuntimeHandlers
+}
+
 // HostIPs are the node's addresses for status.hostIPs, one a family, the first the primary.
 func (m *Manager) HostIPs() []string {
 	node, _ := m.Node()

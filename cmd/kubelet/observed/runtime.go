@@ -57,6 +57,8 @@ type Container struct {
 	Ports                              []v1.ContainerPort
 	Resources                          *runtimeapi.ContainerResources
 	User                               *runtimeapi.ContainerUser
+	StopSignal                         *v1.Signal // nil: the runtime does not tell
+	Mounts                             []*runtimeapi.Mount
 }
 
 // Running reports whether the container runs.
@@ -172,7 +174,7 @@ func (r Runtime) container(ctx context.Context, c *runtimeapi.Container) (*Conta
 		Created: time.Unix(0, st.CreatedAt), Started: time.Unix(0, st.StartedAt), Finished: time.Unix(0, st.FinishedAt),
 		ExitCode: st.ExitCode, Reason: st.Reason, Message: st.Message, LogPath: st.LogPath,
 		TerminationPath: st.Annotations[AnnotationTerminationPath], TerminationPolicy: st.Annotations[AnnotationTerminationPolicy],
-		Resources: st.Resources, User: st.User,
+		Resources: st.Resources, User: st.User, StopSignal: APISignal(st.StopSignal), Mounts: st.Mounts,
 	}
 	if out.Image == "" {
 		out.Image = st.Image.GetImage()

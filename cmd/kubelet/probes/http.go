@@ -25,7 +25,7 @@ func newDialer() *net.Dialer { return &net.Dialer{KeepAlive: -1} }
 // httpProbe succeeds with a status from 200 to 399. It follows redirects on the same host only; to another host it is a
 // success with a warning, so that a container cannot send the kubelet anywhere.
 func httpProbe(ctx context.Context, get *v1.HTTPGetAction, c *v1.Container, ip string, timeout time.Duration) (answer, error) {
-	req, err := httpRequest(ctx, get, c, ip)
+	req, err := Request(ctx, get, c, ip, "kube-probe")
 	if err != nil {
 		return answer{}, err
 	}
@@ -36,7 +36,7 @@ func httpProbe(ctx context.Context, get *v1.HTTPGetAction, c *v1.Container, ip s
 		DialContext:        newDialer().DialContext,
 	}
 	defer transport.CloseIdleConnections()
-	client := http.Client{Transport: transport, Timeout: timeout, CheckRedirect: sameHostOnly}
+	client := http.Client{Transport: transport, Timeout: timeout, CheckRedirect: SameHostOnly}
 	resp, err := client.Do(req)
 	if err != nil {
 		return failed("%v", err)
@@ -55,7 +55,8 @@ func httpProbe(ctx context.Context, get *v1.HTTPGetAction, c *v1.Container, ip s
 	return answer{outcome: success, output: string(body)}, nil
 }
 
-func sameHostOnly(req *http.Request, via []*http.Request) error {
+// SameHostOnly is a client's CheckRedirect: an answer that leads to another host is the last one.
+func SameHostOnly(req *http.Request, via []*http.Request) error {
 	if req.URL.Hostname() != via[0].URL.Hostname() {
 		return http.ErrUseLastResponse
 	}
@@ -65,7 +66,8 @@ func sameHostOnly(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func httpRequest(ctx context.Context, get *v1.HTTPGetAction, c *v1.Container, ip string) (*http.Request, error) {
+// Request is what a probe or hook of the container asks of its pod, in the name of agent.
+func Request(ctx context.Context, get *v1.HTTPGetAction, c *v1.Container, ip, agent string) (*http.Request, error) {
 	port, err := portOf(get.Port, c)
 	if err != nil {
 		return nil, err
@@ -92,7 +94,7 @@ func httpRequest(ctx context.Context, get *v1.HTTPGetAction, c *v1.Container, ip
 	if host := req.Header.Get("Host"); host != "" {
 		req.Host = host
 	}
-	defaultHeader(req.Header, "User-Agent", "kube-probe/"+version.Get().Major+"."+version.Get().Minor)
+	defaultHeader(req.Header, "User-Agent", agent+"/"+version.Get().Major+"."+version.Get().Minor)
 	defaultHeader(req.Header, "Accept", "*/*")
 	return req, nil
 }

@@ -4,6 +4,7 @@ package status
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -178,6 +179,7 @@ func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind pla
 		s.AllocatedResources = old[i].AllocatedResources
 	}
 	newest := g.in.Observed.Newest(c.Name)
+	s.VolumeMounts = volumeMounts(c, newest)
 	if newest == nil {
 		s.State = g.absent(c, old, i, kind)
 		if i >= 0 && s.State.Terminated != nil {
@@ -191,6 +193,7 @@ func (g generator) container(c *v1.Container, old []v1.ContainerStatus, kind pla
 	if newest.Image != "" {
 		s.Image = newest.Image
 	}
+	s.StopSignal = stopSignal(c, newest)
 	s.State = state(newest)
 	if previous := g.previous(newest); previous != nil {
 		s.LastTerminationState = v1.ContainerState{Terminated: state(previous).Terminated}
@@ -302,6 +305,37 @@ func state(c *observed.Container) v1.ContainerState {
 		return v1.ContainerState{Terminated: t}
 	}
 	return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: "ContainerCreating"}}
+}
+
+// volumeMounts are the container's as they are: those that are to be recursively read-only if possible are as the runtime tells, and
+// not before it does (KEP-3857).
+func volumeMounts(c *v1.Container, o *observed.Container) []v1.VolumeMountStatus {
+	var out []v1.VolumeMountStatus
+	for _, m := range c.VolumeMounts {
+		s := v1.VolumeMountStatus{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly}
+		if m.ReadOnly {
+			mode := ptr.Deref(m.RecursiveReadOnly, v1.RecursiveReadOnlyDisabled)
+			if mode == v1.RecursiveReadOnlyIfPossible {
+				mode = v1.RecursiveReadOnlyDisabled
+				if o != nil && slices.ContainsFunc(o.Mounts, func(now *runtimeapi.Mount) bool {
+					return now.RecursiveReadOnly && path.Join("/", now.ContainerPath) == path.Join("/", m.MountPath)
+				}) {
+					mode = v1.RecursiveReadOnlyEnabled
+				}
+			}
+			s.RecursiveReadOnly = &mode
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// stopSignal is what ends the container: as the runtime tells, which knows the image's, or else as specified.
+func stopSignal(c *v1.Container, o *observed.Container) *v1.Signal {
+	if o.StopSignal == nil && c.Lifecycle != nil {
+		return c.Lifecycle.StopSignal
+	}
+	return o.StopSignal
 }
 
 // resourcesOf is what the container runs with: its specification's lists with the runtime's actual values, where it

@@ -398,3 +398,40 @@ func TestARoundThatBeginsAnewIsTold(t *testing.T) {
 		t.Errorf("phase %s, b %+v of a pod that is deleted", s.Phase, s.ContainerStatuses[1])
 	}
 }
+
+func TestTheStopSignalIsTold(t *testing.T) {
+	for _, tt := range []struct{ specified, told, want *v1.Signal }{
+		{nil, nil, nil},
+		{ptr.To(v1.SIGUSR1), nil, ptr.To(v1.SIGUSR1)},
+		{nil, ptr.To(v1.SIGINT), ptr.To(v1.SIGINT)},
+	} {
+		p, c := pod(v1.RestartPolicyAlways, nil, "a"), running("a")
+		p.Spec.Containers[0].Lifecycle, c.StopSignal = &v1.Lifecycle{StopSignal: tt.specified}, tt.told
+		if got := Generate(input(p, sees(c))).ContainerStatuses[0].StopSignal; ptr.Deref(got, "") != ptr.Deref(tt.want, "") {
+			t.Errorf("specified %v, the runtime tells %v: %v", tt.specified, tt.told, got)
+		}
+	}
+}
+
+func TestVolumeMountsAreTold(t *testing.T) {
+	p := pod(v1.RestartPolicyAlways, nil, "a")
+	p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{
+		{Name: "v", MountPath: "/rw"},
+		{Name: "v", MountPath: "/ro", ReadOnly: true},
+		{Name: "v", MountPath: "/all", ReadOnly: true, RecursiveReadOnly: ptr.To(v1.RecursiveReadOnlyEnabled)},
+		{Name: "v", MountPath: "can", ReadOnly: true, RecursiveReadOnly: ptr.To(v1.RecursiveReadOnlyIfPossible)},
+		{Name: "v", MountPath: "/cannot", ReadOnly: true, RecursiveReadOnly: ptr.To(v1.RecursiveReadOnlyIfPossible)},
+	}
+	c := running("a")
+	c.Mounts = []*runtimeapi.Mount{{ContainerPath: "/can", Readonly: true, RecursiveReadOnly: true}, {ContainerPath: "/cannot", Readonly: true}}
+	got := Generate(input(p, sees(c))).ContainerStatuses[0].VolumeMounts
+	for i, want := range []v1.RecursiveReadOnlyMode{"", v1.RecursiveReadOnlyDisabled, v1.RecursiveReadOnlyEnabled, v1.RecursiveReadOnlyEnabled, v1.RecursiveReadOnlyDisabled} {
+		m := p.Spec.Containers[0].VolumeMounts[i]
+		if s := got[i]; s.Name != m.Name || s.MountPath != m.MountPath || s.ReadOnly != m.ReadOnly || ptr.Deref(s.RecursiveReadOnly, "") != want {
+			t.Errorf("%s is told as %+v, want %q", m.MountPath, s, want)
+		}
+	}
+	if waiting := Generate(input(p, nil)).ContainerStatuses[0].VolumeMounts; len(waiting) != 5 {
+		t.Errorf("a container that waits tells %d mounts", len(waiting))
+	}
+}

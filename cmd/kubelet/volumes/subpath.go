@@ -21,7 +21,7 @@ func (m *Manager) SubPath(uid types.UID, container string, index int, volume, vo
 	if err := checkSubPath(subPath); err != nil {
 		return "", err
 	}
-	fd, isDir, err := openSubPath(volumePath, subPath, !readOnly)
+	fd, isDir, err := openSubPath(volumePath, subPath)
 	if err != nil {
 		return "", err
 	}
@@ -82,15 +82,15 @@ func checkSubPath(subPath string) error {
 	return nil
 }
 
-// openSubPath opens the path below volumePath without reading or writing it (O_PATH).
-func openSubPath(volumePath, subPath string, create bool) (fd int, isDir bool, err error) {
+// openSubPath opens the path below volumePath, which it makes when it is missing, without reading or writing it (O_PATH).
+func openSubPath(volumePath, subPath string) (fd int, isDir bool, err error) {
 	base, err := unix.Open(volumePath, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, false, fmt.Errorf("opening volume %s: %w", volumePath, err)
 	}
 	defer unix.Close(base) // an O_PATH descriptor
 	fd, err = beneath(base, subPath)
-	if errors.Is(err, unix.ENOENT) && create {
+	if errors.Is(err, unix.ENOENT) {
 		if err := makeSubPath(volumePath, subPath); err != nil {
 			return 0, false, err
 		}

@@ -73,6 +73,15 @@ func TestSubPathNeverLeavesTheVolume(t *testing.T) {
 	}
 }
 
+func TestAMissingFolderIsMadeForAReadOnlyMountToo(t *testing.T) {
+	m, mounts, _ := world(t)
+	volume := t.TempDir()
+	got, err := m.SubPath("u1", "app", 0, "vol", volume, "new/a..b", true)
+	if want := filepath.Join(volume, "new/a..b"); err != nil || mounts.bound[got] != want {
+		t.Errorf("binds %q (error %v), want %s", mounts.bound[got], err, want)
+	}
+}
+
 func TestSubPathFollowsNoLinkThatIsSwappedIn(t *testing.T) {
 	m, mounts, _ := world(t)
 	volume, outside := t.TempDir(), t.TempDir()

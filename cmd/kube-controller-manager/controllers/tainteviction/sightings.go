@@ -16,7 +16,7 @@ type sightings struct {
 	mu    sync.Mutex
 	since map[types.NamespacedName]sighting
 	// scheduled are the pods whose deletion waits for the end of a toleration.
-	scheduled map[types.NamespacedName]bool
+	scheduled map[types.NamespacedName]types.UID
 }
 
 type sighting struct {
@@ -62,17 +62,17 @@ func (s *sightings) forget(key reconcile.Key) {
 }
 
 // schedule notes that the pod's deletion waits.
-func (s *sightings) schedule(key reconcile.Key) {
+func (s *sightings) schedule(key reconcile.Key, pod types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.scheduled[key] = true
+	s.scheduled[key] = pod
 }
 
 // cancel reports whether the pod's deletion waited. It does no longer.
-func (s *sightings) cancel(key reconcile.Key) bool {
+func (s *sightings) cancel(key reconcile.Key, pod types.UID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	waited := s.scheduled[key]
+	waiting, waited := s.scheduled[key]
 	delete(s.scheduled, key)
-	return waited
+	return waited && waiting == pod
 }

@@ -22,7 +22,7 @@ import (
 func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorder record.EventRecorder, c clock.WithTicker) *reconcile.Controller {
 	informer, nodes := f.Core().V1().Pods(), f.Core().V1().Nodes()
 	podsOn := pods.ByNode(informer.Informer())
-	seen := &sightings{since: map[types.NamespacedName]sighting{}, scheduled: map[types.NamespacedName]bool{}}
+	seen := &sightings{since: map[types.NamespacedName]sighting{}, scheduled: map[types.NamespacedName]types.UID{}}
 	r := reconcile.New("taint_eviction_controller", reconcile.Func(func(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 		pod, err := informer.Lister().Pods(key.Namespace).Get(key.Name)
 		if err != nil || pod.Spec.NodeName == "" || pod.DeletionTimestamp != nil || ended(pod) {
@@ -37,12 +37,12 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		left, evict := Stay(pod, node.Spec.Taints, now, seen.note(key, pod.UID, node.Spec.Taints, now))
 		switch {
 		case !evict:
-			if seen.cancel(key) {
+			if seen.cancel(key, pod.UID) {
 				recorder.Event(pod, v1.EventTypeNormal, "TaintManagerEviction", "Cancelling deletion of Pod "+key.String())
 			}
 			return reconcile.Result{}, nil
 		case left > 0:
-			seen.schedule(key)
+			seen.schedule(key, pod.UID)
 			return reconcile.Result{RequeueAfter: left}, nil
 		}
 		recorder.Event(pod, v1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod "+key.String())

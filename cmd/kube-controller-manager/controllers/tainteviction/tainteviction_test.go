@@ -9,11 +9,14 @@ import (
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
+
+	"pilotis.dev/pkg/reconcile"
 )
 
 func tolerating(seconds *int64) *v1.Pod {
@@ -87,6 +90,19 @@ func TestATaintThatGoesCancels(t *testing.T) {
 		factory.Shutdown()
 		time.Sleep(time.Second)
 	})
+}
+
+func TestWhatWasScheduledForAPodIsNotItsSuccessors(t *testing.T) {
+	seen := &sightings{scheduled: map[types.NamespacedName]types.UID{}}
+	key := reconcile.Key{Namespace: "d", Name: "p"}
+	seen.schedule(key, "first")
+	if seen.cancel(key, "second") {
+		t.Error("a pod is told that its deletion is cancelled, which was that of another of its name")
+	}
+	seen.schedule(key, "second")
+	if !seen.cancel(key, "second") || seen.cancel(key, "second") {
+		t.Error("a deletion is cancelled once")
+	}
 }
 
 // TestKubectlTaintEvictsInTime: a taint without timeAdded, as kubectl taint writes it, ends the pod when its toleration does.

@@ -21,7 +21,11 @@ const maxEnvFile = 64 << 10
 // Errors do not quote the file, which may hold secrets.
 func fileKey(volumes map[string]Volume, ref *v1.FileKeySelector) (value string, skip bool, err error) {
 	optional := ptr.Deref(ref.Optional, false)
-	text, err := readEnvFile(volumes[ref.VolumeName].HostPath, ref.Path)
+	volume, mounted := volumes[ref.VolumeName]
+	if !mounted && !optional {
+		return "", false, fmt.Errorf("no container mounts the volume %q, so nothing can have written the env file %q", ref.VolumeName, ref.Path)
+	}
+	text, err := readEnvFile(volume.HostPath, ref.Path)
 	if errors.Is(err, fs.ErrNotExist) && optional {
 		return "", true, nil
 	}

@@ -83,3 +83,14 @@ func FuzzParseEnvFile(f *testing.F) {
 		}
 	})
 }
+
+func TestAVolumeThatNobodyMountsIsNamed(t *testing.T) {
+	ref := &v1.FileKeySelector{VolumeName: "v", Path: "app.env", Key: "KEY"}
+	if _, _, err := fileKey(nil, ref); err == nil || !strings.HasPrefix(err.Error(), `no container mounts the volume "v"`) {
+		t.Errorf("error %v", err)
+	}
+	ref.Optional = ptr.To(true)
+	if _, skip, err := fileKey(nil, ref); !skip || err != nil {
+		t.Errorf("skipped: %t, error %v, though it is optional", skip, err)
+	}
+}

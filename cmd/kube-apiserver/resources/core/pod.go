@@ -40,6 +40,7 @@ func Pods() *kind.Kind[*corev1.Pod] {
 // preparePod gives a new pod the status that everyone may rely on before a kubelet has seen it.
 func preparePod(_ context.Context, p *corev1.Pod) {
 	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: QOSClass(p)}
+	selectOwnRevision(p)
 	if len(p.Spec.SchedulingGates) > 0 {
 		p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{
 			Type:               corev1.PodScheduled,

@@ -72,11 +72,16 @@ func (e *podEviction) Create(ctx context.Context, name string, obj runtime.Objec
 	if err != nil {
 		return nil, err
 	}
-	if keep {
-		// The budget was not spent because the pod is unhealthy: delete exactly what was looked at.
-		deletion = pinned(deletion, pod)
+	if !keep {
+		return done, e.evict(ctx, name, deletion)
 	}
-	return done, e.evict(ctx, name, deletion)
+	// The budget was not spent because the pod is unhealthy: delete exactly what was looked at.
+	mine := deletion.Preconditions == nil || deletion.Preconditions.ResourceVersion == nil
+	err = e.evict(ctx, name, pinned(deletion, pod))
+	if mine && apierrors.IsConflict(err) {
+		return nil, tooMany("Cannot evict pod as it was changed meanwhile.", nil)
+	}
+	return done, err
 }
 
 func deletionOf(e *policyv1.Eviction, options *metav1.CreateOptions) *metav1.DeleteOptions {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -21,6 +22,11 @@ func Services() *kind.Kind[*corev1.Service] {
 		NewList:        func() runtime.Object { return &corev1.ServiceList{} },
 		Spec:           kind.Field(func(s T) *corev1.ServiceSpec { return &s.Spec }),
 		Status:         kind.Field(func(s T) *corev1.ServiceStatus { return &s.Status }),
+		PrepareUpdate: func(_ context.Context, s, _ T) {
+			if s.Spec.Type != corev1.ServiceTypeLoadBalancer {
+				s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+			}
+		},
 		CreateOnUpdate: true,
 		ReturnDeleted:  true,
 		Configure:      configureServices,

@@ -2,9 +2,13 @@ package scheduling
 
 import (
 	"context"
+	"errors"
 
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/rest"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
@@ -29,5 +33,17 @@ func PriorityClasses() *kind.Kind[*schedulingv1.PriorityClass] {
 				return string(*c.PreemptionPolicy)
 			}),
 		},
+		Wrap: func(store *kind.Store, _ *kind.Env) rest.Storage { return classes{store} },
 	}
+}
+
+// classes serves priorityclasses: those of the system are not deleted.
+type classes struct{ *kind.Store }
+
+// Delete implements rest.GracefulDeleter.
+func (c classes) Delete(ctx context.Context, name string, admit rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	if name == "system-node-critical" || name == "system-cluster-critical" {
+		return nil, false, apierrors.NewForbidden(schedulingv1.Resource("priorityclasses"), name, errors.New("this is a system priority class and cannot be deleted"))
+	}
+	return c.Store.Delete(ctx, name, admit, options)
 }

@@ -59,7 +59,7 @@ func (k *kubernetesService) run(hook genericapiserver.PostStartHookContext) erro
 		logger.Info("The endpoints of default/kubernetes are not kept by this server", "address", k.address)
 	}
 	go func() {
-		if untilDone(hook, "endpoints of default/kubernetes", k.keep) != nil {
+		if untilDone(hook, "service default/kubernetes and its endpoints", k.keep) != nil {
 			return
 		}
 		ticker := time.NewTicker(endpointRenewal)
@@ -82,13 +82,12 @@ func (k *kubernetesService) run(hook genericapiserver.PostStartHookContext) erro
 
 // keep makes the service anew when somebody deleted it, and brings the endpoints up to date.
 func (k *kubernetesService) keep(ctx context.Context) error {
-	if _, err := k.client.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, kubernetesName, metav1.GetOptions{}); apierrors.IsNotFound(err) {
-		if err := k.ensureService(ctx); err != nil {
-			return err
-		}
+	_, err := k.client.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, kubernetesName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		err = k.ensureService(ctx)
 	}
-	if !k.keepsEndpoints() {
-		return nil
+	if err != nil || !k.keepsEndpoints() {
+		return err
 	}
 	return k.reconcile(ctx)
 }

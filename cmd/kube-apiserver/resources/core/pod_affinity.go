@@ -29,7 +29,7 @@ func selectOwnRevision(p *corev1.Pod) {
 
 func completeSelector(t *corev1.PodAffinityTerm, labels map[string]string) {
 	if t.LabelSelector == nil {
-		return // refused later, if there are keys
+		return // keys without a selector are refused later
 	}
 	add := func(keys []string, operator metav1.LabelSelectorOperator) {
 		for _, key := range keys {

@@ -17,6 +17,7 @@ func MutatingAdmissionPolicies() *kind.Kind[*admissionregistrationv1.MutatingAdm
 		Spec:              kind.Field(func(p T) *admissionregistrationv1.MutatingAdmissionPolicySpec { return &p.Spec }),
 		Generation:        true,
 		ConditionalUpdate: true,
+		Configure:         readableParamKind,
 		Columns: []kind.Column[T]{
 			kind.Name[T](),
 			kind.Number("Mutations", func(p T) int { return len(p.Spec.Mutations) }),

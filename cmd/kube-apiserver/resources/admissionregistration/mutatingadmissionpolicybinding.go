@@ -17,6 +17,7 @@ func MutatingAdmissionPolicyBindings() *kind.Kind[*admissionregistrationv1.Mutat
 		Spec:              kind.Field(func(b T) *admissionregistrationv1.MutatingAdmissionPolicyBindingSpec { return &b.Spec }),
 		Generation:        true,
 		ConditionalUpdate: true,
+		Configure:         readableParamRef,
 		Columns: []kind.Column[T]{
 			kind.Name[T](),
 			kind.Text("PolicyName", func(b T) string { return b.Spec.PolicyName }),

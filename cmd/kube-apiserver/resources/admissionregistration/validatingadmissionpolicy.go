@@ -19,6 +19,7 @@ func ValidatingAdmissionPolicies() *kind.Kind[*admissionregistrationv1.Validatin
 		Generation:        true,
 		StatusKeepsMeta:   true,
 		ConditionalUpdate: true,
+		Configure:         readableParamKind,
 		Columns: []kind.Column[T]{
 			kind.Name[T](),
 			kind.Number("Validations", func(p T) int { return len(p.Spec.Validations) }),

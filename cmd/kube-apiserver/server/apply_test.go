@@ -92,6 +92,9 @@ func TestScale(t *testing.T) {
 	scale.ResourceVersion = "1"
 	_, err = api.UpdateScale(t.Context(), "d", scale, metav1.UpdateOptions{})
 	mustBe(t, "a stale scale", err, apierrors.IsConflict)
+	scale.ResourceVersion, scale.UID = "", "another"
+	_, err = api.UpdateScale(t.Context(), "d", scale, metav1.UpdateOptions{})
+	mustBe(t, "the scale of another deployment", err, apierrors.IsConflict)
 	got, err := api.Get(t.Context(), "d", metav1.GetOptions{})
 	if err != nil || *got.Spec.Replicas != 4 || got.Generation != 2 {
 		t.Fatalf("deployment: %+v %v", got, err)

@@ -32,6 +32,7 @@ func Deployments() *kind.Kind[*appsv1.Deployment] {
 		},
 		PrepareStatus: func(_ context.Context, d, old T) { d.Labels = old.Labels },
 		Columns: kind.Columns(
+		StatusResets:  []string{"labels"},
 			[]kind.Column[T]{
 				kind.Name[T](),
 				kind.Text("Ready", func(d T) string { return fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, wanted(d.Spec.Replicas)) }),

@@ -25,6 +25,7 @@ func Pods() *kind.Kind[*corev1.Pod] {
 		PrepareCreate: preparePod,
 		PrepareUpdate: func(_ context.Context, p, _ T) { dropGatedCondition(p) },
 		PrepareStatus: preparePodStatus,
+		StatusResets:  []string{"deletionTimestamp", "ownerReferences"},
 		Graceful:      gracefulPod,
 		ReturnDeleted: true,
 		Select:        selectPod,

@@ -78,6 +78,11 @@ func TestResetFields(t *testing.T) {
 			t.Errorf("%s: status resets %q", v, got)
 		}
 	}
+	k.StatusResets = []string{"labels"}
+	got := statusStrategy[rc]{strategy[rc]{kind: k}}.GetResetFields()[fieldVersion("example.com/v1")]
+	if want := fieldpath.NewSet(fieldpath.MakePathOrDie("spec"), fieldpath.MakePathOrDie("metadata", "labels")); !got.Equals(want) {
+		t.Errorf("status that takes labels back resets %s", got)
+	}
 }
 
 func TestTable(t *testing.T) {

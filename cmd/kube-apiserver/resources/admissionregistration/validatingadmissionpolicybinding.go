@@ -11,7 +11,7 @@ import (
 func ValidatingAdmissionPolicyBindings() *kind.Kind[*admissionregistrationv1.ValidatingAdmissionPolicyBinding] {
 	type T = *admissionregistrationv1.ValidatingAdmissionPolicyBinding
 	return &kind.Kind[T]{
-		Group: "admissionregistration.k8s.io", Resource: "validatingadmissionpolicybindings", Singular: "validatingadmissionpolicybinding", ClusterScoped: true,
+		Group: "admissionregistration.k8s.io", Resource: "validatingadmissionpolicybindings", Singular: "validatingadmissionpolicybinding", Categories: []string{"api-extensions"}, ClusterScoped: true,
 		New:               func() T { return &admissionregistrationv1.ValidatingAdmissionPolicyBinding{} },
 		NewList:           func() runtime.Object { return &admissionregistrationv1.ValidatingAdmissionPolicyBindingList{} },
 		Spec:              kind.Field(func(b T) *admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec { return &b.Spec }),

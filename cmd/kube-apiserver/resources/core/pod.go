@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
@@ -26,6 +27,12 @@ func Pods() *kind.Kind[*corev1.Pod] {
 		PrepareUpdate: func(_ context.Context, p, _ T) { dropGatedCondition(p) },
 		PrepareStatus: preparePodStatus,
 		StatusResets:  []string{"deletionTimestamp", "ownerReferences"},
+		Warnings: func(_ context.Context, p, old T) []string {
+			if old != nil {
+				return nil // updates are made by programs
+			}
+			return kind.PodWarnings(&p.Spec, field.NewPath("spec"))
+		},
 		Graceful:      gracefulPod,
 		ReturnDeleted: true,
 		Select:        selectPod,

@@ -67,7 +67,11 @@ func (m *Manager) Mount(ctx context.Context, r volumes.CSIRequest) (device strin
 	if err := m.stage(ctx, v, published); err != nil {
 		return "", err
 	}
-	return m.publish(ctx, v, published)
+	device, err = m.publish(ctx, v, published)
+	if err == nil {
+		m.remember(v, published)
+	}
+	return device, err
 }
 
 func (m *Manager) gather(ctx context.Context, r volumes.CSIRequest) (*volume, error) {

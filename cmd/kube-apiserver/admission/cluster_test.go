@@ -87,20 +87,24 @@ func TestOwnerReferences(t *testing.T) {
 		grants   []string
 		obj, old *corev1.Pod
 		want     string
+		sub      string // of pods
 	}{
-		{"created with an owner", nil, owned(false), nil, ""},
-		{"created blocking its owner", nil, owned(true), nil, "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on"},
-		{"created blocking, with the right", []string{"update replicasets.finalizers/rs"}, owned(true), nil, ""},
-		{"owner added", nil, owned(false), pod(nil), "cannot set an ownerRef on a resource you can't delete"},
-		{"owner added, with the right", []string{"delete pods/p"}, owned(false), pod(nil), ""},
-		{"owner taken away", nil, pod(nil), owned(false), "cannot set an ownerRef on a resource you can't delete"},
-		{"nothing changed", nil, owned(true), owned(true), ""},
+		{"created with an owner", nil, owned(false), nil, "", ""},
+		{"created blocking its owner", nil, owned(true), nil, "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on", ""},
+		{"created blocking, with the right", []string{"update replicasets.finalizers/rs"}, owned(true), nil, "", ""},
+		{"owner added", nil, owned(false), pod(nil), "cannot set an ownerRef on a resource you can't delete", ""},
+		{"owner added, with the right", []string{"delete pods/p"}, owned(false), pod(nil), "", ""},
+		{"owner taken away", nil, pod(nil), owned(false), "cannot set an ownerRef on a resource you can't delete", ""},
+		{"nothing changed", nil, owned(true), owned(true), "", ""},
+		{"owner added by the kubelet", nil, owned(false), pod(nil), "", "/status"},
+		{"owner added with a debugging container", nil, owned(false), pod(nil), "", "/ephemeralcontainers"},
+		{"owner added by another subresource", nil, owned(false), pod(nil), "cannot set an ownerRef on a resource you can't delete", "/resize"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := made(t)(newOwnerReferences(nil))
 			p.(*ownerReferences).SetRESTMapper(mapper)
 			p, _ = prepared(t, p, grants(tc.grants...))
-			r := req{resource: "pods", obj: tc.obj}
+			r := req{resource: "pods" + tc.sub, obj: tc.obj}
 			if tc.old != nil {
 				r.op, r.old = admission.Update, tc.old
 			}

@@ -43,7 +43,7 @@ func (p *ownerReferences) ValidateInitialization() error {
 
 // Validate implements admission.ValidationInterface.
 func (p *ownerReferences) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	if a.GetSubresource() == "status" || isSub(a, "", "pods", "ephemeralcontainers") {
+	if isSub(a, "", "pods", "status") || isSub(a, "", "pods", "ephemeralcontainers") {
 		return nil
 	}
 	now, before := owners(a.GetObject()), owners(a.GetOldObject())

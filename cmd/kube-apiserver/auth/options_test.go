@@ -316,7 +316,9 @@ func TestTrimmedPodStillTellsWhatItRefersTo(t *testing.T) {
 		Spec: corev1.PodSpec{NodeName: "n", ServiceAccountName: "sa", Containers: []corev1.Container{
 			{Name: "plain", Image: "i", Env: []corev1.EnvVar{{Name: "A", Value: "B"}}},
 			{Name: "refs", Env: []corev1.EnvVar{{Name: "S", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{}}}, {Name: "A", Value: "B"}}},
-		}},
+		}, EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+			Name: "debug", EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{}}},
+		}}}},
 		Status: corev1.PodStatus{Message: "long", ContainerStatuses: []corev1.ContainerStatus{{Name: "plain"}}},
 	}
 	out, err := new(podTrimmer).trim(pod)
@@ -326,6 +328,9 @@ func TestTrimmedPodStillTellsWhatItRefersTo(t *testing.T) {
 	got := out.(*corev1.Pod)
 	if got.Labels != nil || len(got.Annotations) != 1 || got.Status.Message != "" || len(got.Spec.Containers) != 1 || len(got.Spec.Containers[0].Env) != 1 {
 		t.Errorf("too much or too little is kept: %+v", got)
+	}
+	if debug := got.Spec.EphemeralContainers; len(debug) != 1 || debug[0].Name != "" || len(debug[0].EnvFrom) != 1 {
+		t.Errorf("ephemeral containers: %+v", debug)
 	}
 	if got.UID != "u" || got.Spec.NodeName != "n" || got.Spec.ServiceAccountName != "sa" {
 		t.Errorf("identity is lost: %+v", got)

@@ -28,7 +28,7 @@ func (t *podTrimmer) trim(obj any) (any, error) {
 		DeletionTimestamp: pod.DeletionTimestamp, DeletionGracePeriodSeconds: pod.DeletionGracePeriodSeconds,
 		Annotations: mirrorAnnotation(pod.Annotations),
 	}
-	spec := &pod.Spec
+	spec := pod.Spec
 	pod.Spec = corev1.PodSpec{
 		NodeName: spec.NodeName, ServiceAccountName: spec.ServiceAccountName, Volumes: t.volumes(spec.Volumes),
 		ImagePullSecrets: spec.ImagePullSecrets, ResourceClaims: spec.ResourceClaims,

@@ -92,6 +92,9 @@ func TestScale(t *testing.T) {
 	scale.ResourceVersion = "1"
 	_, err = api.UpdateScale(t.Context(), "d", scale, metav1.UpdateOptions{})
 	mustBe(t, "a stale scale", err, apierrors.IsConflict)
+	scale.ResourceVersion, scale.UID = "", "another"
+	_, err = api.UpdateScale(t.Context(), "d", scale, metav1.UpdateOptions{})
+	mustBe(t, "the scale of another deployment", err, apierrors.IsConflict)
 	got, err := api.Get(t.Context(), "d", metav1.GetOptions{})
 	if err != nil || *got.Spec.Replicas != 4 || got.Generation != 2 {
 		t.Fatalf("deployment: %+v %v", got, err)
@@ -138,4 +141,42 @@ func TestPatchesAndStrictness(t *testing.T) {
 		t.Error(err)
 	}
 	mustBe(t, "deletion of another object of that name", api.Delete(t.Context(), "c", *metav1.NewPreconditionDeleteOptions("other")), apierrors.IsConflict)
+}
+
+// Who applies a status owns it, and not what a status update cannot change.
+func TestAppliersOfStatusOwnTheStatus(t *testing.T) {
+	s := serve(t)
+	ns, ctx := s.namespace(t), t.Context()
+	deployments, pods := s.client.AppsV1().Deployments(ns), s.client.CoreV1().Pods(ns)
+	if _, err := deployments.Patch(ctx, "d", types.ApplyPatchType, []byte(appliedDeployment), metav1.PatchOptions{FieldManager: "user"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pods.Create(ctx, pod("p"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	owned := func(fields []metav1.ManagedFieldsEntry) string {
+		for _, m := range fields {
+			if m.Manager == "observer" {
+				return m.FieldsV1.String()
+			}
+		}
+		return ""
+	}
+	options := metav1.PatchOptions{FieldManager: "observer", Force: ptr.To(true)}
+	body := `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d","labels":{"a":"b"}},"spec":{"paused":true},"status":{"replicas":9}}`
+	d, err := deployments.Patch(ctx, "d", types.ApplyPatchType, []byte(body), options, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := owned(d.ManagedFields); got != `{"f:status":{"f:replicas":{}}}` {
+		t.Errorf("deployment: the applier owns %s", got)
+	}
+	body = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"n","uid":"1"}]},"status":{"message":"m"}}`
+	p, err := pods.Patch(ctx, "p", types.ApplyPatchType, []byte(body), options, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := owned(p.ManagedFields); got != `{"f:status":{"f:message":{}}}` {
+		t.Errorf("pod: the applier owns %s", got)
+	}
 }

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -63,31 +65,59 @@ func keepDefaultServiceCIDR(client kubernetes.Interface, ranges []netip.Prefix) 
 	}
 }
 
-// repairServices makes the books of addresses and node ports agree with the services that exist; a server that was
-// killed between two writes leaves them apart.
+const (
+	// repairInterval is how often the books of addresses and ports are compared with the services.
+	repairInterval = 3 * time.Minute
+	// addressGrace is how long an address may wait for the service that it was taken for.
+	addressGrace = time.Minute
+)
+
+// repairServices makes the books of addresses and node ports agree with the services that exist, at the start and from
+// time to time: a server that is killed between two writes leaves them apart, and so does who deletes an IPAddress.
 func (c *config) repairServices(hook genericapiserver.PostStartHookContext) error {
-	return untilDone(hook, "books of service addresses and ports", func(ctx context.Context) error {
-		if err := c.ports.Reset(ctx, func(ctx context.Context) ([]int32, error) {
-			services, err := c.client.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-			if err != nil {
-				return nil, err
-			}
-			var used []int32
-			for i := range services.Items {
-				used = append(used, services.Items[i].Spec.HealthCheckNodePort)
-				for _, p := range services.Items[i].Spec.Ports {
-					used = append(used, p.NodePort)
-				}
-			}
-			return used, nil
-		}); err != nil {
+	var left []int32 // ports without a service
+	if err := untilDone(hook, "books of service addresses and ports", func(ctx context.Context) (err error) {
+		if left, err = c.ports.Repair(ctx, nil, c.usedPorts); err != nil {
 			return err
 		}
-		return repairAddresses(ctx, c.client)
-	})
+		return repairAddresses(ctx, c.client, time.Now())
+	}); err != nil {
+		return err
+	}
+	go func() {
+		for {
+			select {
+			case <-time.After(repairInterval):
+			case <-hook.Done():
+				return
+			}
+			var err error
+			left, err = c.ports.Repair(hook, left, c.usedPorts)
+			if err := errors.Join(err, repairAddresses(hook, c.client, time.Now())); err != nil && hook.Err() == nil {
+				klog.FromContext(hook).Error(err, "Books of service addresses and ports not repaired")
+			}
+		}
+	}()
+	return nil
 }
 
-func repairAddresses(ctx context.Context, client kubernetes.Interface) error {
+// usedPorts are the node ports of all services.
+func (c *config) usedPorts(ctx context.Context) ([]int32, error) {
+	services, err := c.client.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var used []int32
+	for i := range services.Items {
+		used = append(used, services.Items[i].Spec.HealthCheckNodePort)
+		for _, p := range services.Items[i].Spec.Ports {
+			used = append(used, p.NodePort)
+		}
+	}
+	return used, nil
+}
+
+func repairAddresses(ctx context.Context, client kubernetes.Interface, now time.Time) error {
 	// Addresses first: a service that comes between the two lists must not lose its address.
 	addresses, err := client.NetworkingV1().IPAddresses().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -121,7 +151,8 @@ func repairAddresses(ctx context.Context, client kubernetes.Interface) error {
 		}
 	}
 	for name, a := range booked {
-		if used[name] || a.Labels[networkingv1.LabelManagedBy] != serviceip.ManagedBy || !orphaned(ctx, client, a) {
+		young := now.Sub(a.CreationTimestamp.Time) < addressGrace
+		if used[name] || young || a.Labels[networkingv1.LabelManagedBy] != serviceip.ManagedBy || !orphaned(ctx, client, a) {
 			continue
 		}
 		err := client.NetworkingV1().IPAddresses().Delete(ctx, name, *metav1.NewPreconditionDeleteOptions(string(a.UID)))

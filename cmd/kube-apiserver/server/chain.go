@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/egressselector"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -113,6 +115,7 @@ func (c *config) env() (*kind.Env, error) {
 		Audiences:     c.generic.Authentication.APIAudiences,
 		Authorizer:    c.generic.Authorization.Authorizer,
 		RuleResolver:  c.generic.RuleResolver,
+		ResourceOf:    c.resourceOf,
 		Kubelet:       client,
 		Proxy:         transport,
 		Proxied:       c.proxied(),
@@ -128,6 +131,20 @@ func (c *config) env() (*kind.Env, error) {
 		env.Tokens = c.authn.Tokens
 	}
 	return env, nil
+}
+
+// resourceOf asks discovery, which knows the extensions too.
+func (c *config) resourceOf(gvk schema.GroupVersionKind) (string, error) {
+	served, err := c.client.Discovery().ServerResourcesForGroupVersion(gvk.GroupVersion().String())
+	if err != nil {
+		return "", err
+	}
+	for _, r := range served.APIResources {
+		if r.Kind == gvk.Kind && !strings.Contains(r.Name, "/") {
+			return r.Name, nil
+		}
+	}
+	return "", fmt.Errorf("no resource of kind %s is served", gvk)
 }
 
 func (c *config) kubernetesService() (*kubernetesService, error) {

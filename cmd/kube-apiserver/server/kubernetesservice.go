@@ -57,10 +57,9 @@ func (k *kubernetesService) run(hook genericapiserver.PostStartHookContext) erro
 	}
 	if !k.keepsEndpoints() {
 		logger.Info("The endpoints of default/kubernetes are not kept by this server", "address", k.address)
-		return nil
 	}
 	go func() {
-		if untilDone(hook, "endpoints of default/kubernetes", k.reconcile) != nil {
+		if untilDone(hook, "service default/kubernetes and its endpoints", k.keep) != nil {
 			return
 		}
 		ticker := time.NewTicker(endpointRenewal)
@@ -68,8 +67,8 @@ func (k *kubernetesService) run(hook genericapiserver.PostStartHookContext) erro
 		for {
 			select {
 			case <-ticker.C:
-				if err := k.reconcile(hook); err != nil && hook.Err() == nil {
-					logger.Error(err, "Endpoints of default/kubernetes not brought up to date")
+				if err := k.keep(hook); err != nil && hook.Err() == nil {
+					logger.Error(err, "Service default/kubernetes and its endpoints not brought up to date")
 				}
 			case <-k.done:
 				return
@@ -79,6 +78,18 @@ func (k *kubernetesService) run(hook genericapiserver.PostStartHookContext) erro
 		}
 	}()
 	return nil
+}
+
+// keep makes the service anew when somebody deleted it, and brings the endpoints up to date.
+func (k *kubernetesService) keep(ctx context.Context) error {
+	_, err := k.client.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, kubernetesName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		err = k.ensureService(ctx)
+	}
+	if err != nil || !k.keepsEndpoints() {
+		return err
+	}
+	return k.reconcile(ctx)
 }
 
 // keepsEndpoints: a loopback address is no endpoint, it would mean the pod itself to each pod.

@@ -1,14 +1,19 @@
 package server
 
 import (
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"pilotis.dev/cmd/kube-apiserver/resources/serviceip"
 )
 
 // A service gets an address and ports, keeps them over updates that leave them out, and gives them back.
@@ -117,6 +122,12 @@ func TestServiceAddressFaults(t *testing.T) {
 	if want := "spec.ports[0].nodePort: Invalid value: 30998: provided port is already allocated"; err == nil || !strings.HasSuffix(err.Error(), "is invalid: "+want) {
 		t.Errorf("a taken port: got %v, want %s", err, want)
 	}
+	svc.Name, svc.Spec.Ports[0].NodePort = "second-port", port-1
+	svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: "more", Port: 81, NodePort: port})
+	_, err = services.Create(ctx, svc, metav1.CreateOptions{})
+	if want := "spec.ports[1].nodePort: Invalid value: 30998: provided port is already allocated"; err == nil || !strings.HasSuffix(err.Error(), "is invalid: "+want) {
+		t.Errorf("a taken second port: got %v, want %s", err, want)
+	}
 	headless := service("headless")
 	headless.Spec.ClusterIP = "None"
 	if _, err := services.Create(ctx, headless, metav1.CreateOptions{}); err != nil {
@@ -176,6 +187,93 @@ func TestSharedNodePort(t *testing.T) {
 	if p[0].NodePort == 0 || p[0].NodePort != p[1].NodePort || p[2].NodePort == 0 || p[2].NodePort == p[0].NodePort {
 		t.Errorf("node ports %d %d %d", p[0].NodePort, p[1].NodePort, p[2].NodePort)
 	}
+}
+
+// A port without a number shares the one that was chosen for another protocol, when the service is made; a port that
+// comes later has a number of its own.
+func TestSharedNodePortOfChoice(t *testing.T) {
+	s := serve(t)
+	services, ctx := s.client.CoreV1().Services(s.namespace(t)), t.Context()
+	svc := service("dns")
+	svc.Spec.Type = corev1.ServiceTypeNodePort
+	svc.Spec.Ports = []corev1.ServicePort{
+		{Name: "udp", Port: 53, Protocol: corev1.ProtocolUDP}, {Name: "tcp", Port: 53, Protocol: corev1.ProtocolTCP, NodePort: 30953},
+	}
+	got, err := services.Create(ctx, svc, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := got.Spec.Ports; p[0].NodePort != 30953 || p[1].NodePort != 30953 {
+		t.Errorf("node ports %d %d", p[0].NodePort, p[1].NodePort)
+	}
+	got.Spec.Ports = append(got.Spec.Ports, corev1.ServicePort{Name: "sctp", Port: 53, Protocol: corev1.ProtocolSCTP})
+	if got, err = services.Update(ctx, got, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if p := got.Spec.Ports[2]; p.NodePort == 0 || p.NodePort == 30953 {
+		t.Errorf("node port of an added port: %d", p.NodePort)
+	}
+}
+
+// A balancer's health check keeps its port, and a service that needs no balancer any more forgets its addresses.
+func TestServiceOfABalancer(t *testing.T) {
+	s := serve(t)
+	services, ctx := s.client.CoreV1().Services(s.namespace(t)), t.Context()
+	svc := service("s")
+	svc.Spec.Type, svc.Spec.ExternalTrafficPolicy = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal
+	got, err := services.Create(ctx, svc, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := `{"spec":{"healthCheckNodePort":` + itoa(int(got.Spec.HealthCheckNodePort)+1) + `}}`
+	_, err = services.Patch(ctx, "s", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	mustBe(t, "another port for health checks", err, apierrors.IsInvalid)
+	if err != nil && !strings.Contains(err.Error(), "cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update") {
+		t.Errorf("another port for health checks: %v", err)
+	}
+	got.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.7"}}
+	if got, err = services.UpdateStatus(ctx, got, metav1.UpdateOptions{}); err != nil || len(got.Status.LoadBalancer.Ingress) != 1 {
+		t.Fatalf("status: %+v %v", got.Status, err)
+	}
+	if got, err = services.Patch(ctx, "s", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err != nil || len(got.Status.LoadBalancer.Ingress) != 1 {
+		t.Errorf("after another update: %+v %v", got.Status, err)
+	}
+	if got, err = services.Patch(ctx, "s", types.MergePatchType, []byte(`{"spec":{"type":"ClusterIP"}}`), metav1.PatchOptions{}); err != nil || len(got.Status.LoadBalancer.Ingress) != 0 {
+		t.Errorf("without a balancer: %+v %v", got.Status, err)
+	}
+}
+
+// A lost booking of an address comes back; one without a service goes when it had time to find its service.
+func TestRepairOfAddresses(t *testing.T) {
+	s := serve(t)
+	ns, ctx := s.namespace(t), t.Context()
+	addresses := s.client.NetworkingV1().IPAddresses()
+	svc, err := s.client.CoreV1().Services(ns).Create(ctx, service("s"), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := addresses.Delete(ctx, svc.Spec.ClusterIP, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	lost := service("lost")
+	lost.Namespace = ns
+	orphan := serviceip.AddressFor(lost, netip.MustParseAddr("10.96.4.4"))
+	if _, err := addresses.Create(ctx, orphan, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := repairAddresses(ctx, s.client, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{svc.Spec.ClusterIP, orphan.Name} {
+		if _, err := addresses.Get(ctx, name, metav1.GetOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := repairAddresses(ctx, s.client, time.Now().Add(2*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = addresses.Get(ctx, orphan.Name, metav1.GetOptions{})
+	mustBe(t, "address of no service", err, apierrors.IsNotFound)
 }
 
 // The families of a service are found, and contradictions refused, on a cluster of one family.
@@ -238,5 +336,25 @@ func TestKubernetesService(t *testing.T) {
 	info, err := s.client.CoreV1().ConfigMaps("kube-system").Get(ctx, "extension-apiserver-authentication", metav1.GetOptions{})
 	if err != nil || !strings.Contains(info.Data["client-ca-file"], "BEGIN CERTIFICATE") {
 		t.Errorf("extension-apiserver-authentication: %v %v", info, err)
+	}
+}
+
+// The service by which pods find the API is made anew when it is deleted.
+func TestKubernetesServiceComesBack(t *testing.T) {
+	s := serve(t)
+	services, ctx := s.client.CoreV1().Services("default"), t.Context()
+	was, err := services.Get(ctx, "kubernetes", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := services.Delete(ctx, "kubernetes", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	k := &kubernetesService{client: s.client, serviceIPs: []net.IP{net.ParseIP("10.96.0.1")}, port: was.Spec.Ports[0].TargetPort.IntValue()}
+	if err := k.keep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := services.Get(ctx, "kubernetes", metav1.GetOptions{}); err != nil || got.Spec.ClusterIP != "10.96.0.1" || got.UID == was.UID {
+		t.Errorf("after its deletion: %+v %v", got, err)
 	}
 }

@@ -247,18 +247,37 @@ func endAll(paths []string) {
 
 // Pods lists the UIDs that have cgroups: what an earlier kubelet left.
 func (c Cgroups) Pods() []types.UID {
-	base := "/sys/fs/cgroup"
-	if !Unified() {
-		base = "/sys/fs/cgroup/memory"
+	if Unified() {
+		return c.podsBelow("/sys/fs/cgroup")
+	}
+	return c.podsBelow("/sys/fs/cgroup/memory")
+}
+
+func (c Cgroups) podsBelow(base string) []types.UID {
+	patterns := []string{"kubepods/pod*", "kubepods/burstable/pod*", "kubepods/besteffort/pod*"}
+	if c.Systemd {
+		patterns = []string{"kubepods-pod*.slice", "kubepods-burstable.slice/kubepods-burstable-pod*.slice", "kubepods-besteffort.slice/kubepods-besteffort-pod*.slice"}
+		base = filepath.Join(base, "kubepods.slice")
+	} else {
+		base = filepath.Join(base, c.Root)
 	}
 	var found []types.UID
-	for _, pattern := range []string{"kubepods/pod*", "kubepods/burstable/pod*", "kubepods/besteffort/pod*"} {
-		dirs, _ := filepath.Glob(filepath.Join(base, c.Root, pattern))
+	for _, pattern := range patterns {
+		dirs, _ := filepath.Glob(filepath.Join(base, pattern))
 		for _, d := range dirs {
 			if info, err := os.Stat(d); err == nil && info.IsDir() {
-				found = append(found, types.UID(strings.TrimPrefix(filepath.Base(d), "pod")))
+				found = append(found, podOf(filepath.Base(d)))
 			}
 		}
 	}
 	return found
+}
+
+// podOf is the pod that a cgroup is named after. A slice's name has the names above it too, and no signs of its own.
+func podOf(name string) types.UID {
+	if name, slice := strings.CutSuffix(name, ".slice"); slice {
+		_, uid, _ := strings.Cut(name, "-pod")
+		return types.UID(strings.ReplaceAll(uid, "_", "-"))
+	}
+	return types.UID(strings.TrimPrefix(name, "pod"))
 }

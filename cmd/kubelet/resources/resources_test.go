@@ -1,10 +1,14 @@
 package resources
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func list(cpu, memory string) v1.ResourceList {
@@ -83,6 +87,36 @@ func TestCgroupNames(t *testing.T) {
 	}
 	if got := (Cgroups{}).Parent(pod(v1.Container{})); got != "" {
 		t.Errorf("without QoS cgroups the runtime decides, got %s", got)
+	}
+}
+
+func TestPodsAreFoundByTheirCgroups(t *testing.T) {
+	pod := func(name string, class v1.ResourceList) *v1.Pod {
+		p := &v1.Pod{Spec: v1.PodSpec{Containers: []v1.Container{with(class, class)}}}
+		p.UID = types.UID("12-34-" + name)
+		return p
+	}
+	pods := []*v1.Pod{pod("a", nil), pod("b", list("1", "")), pod("c", list("1", "1Gi"))}
+	for _, c := range []Cgroups{{Root: "/nodes/a"}, {Root: "/", Systemd: true}} {
+		base := t.TempDir()
+		for _, p := range pods {
+			path := base
+			if c.Systemd { // systemd makes a folder of every slice above
+				for parts, i := c.parts(p), 1; i <= len(parts); i++ {
+					path = filepath.Join(path, c.name(parts[:i]))
+				}
+			} else {
+				path = filepath.Join(path, c.name(c.parts(p)))
+			}
+			if err := os.MkdirAll(filepath.Join(path, "container"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found := c.podsBelow(base)
+		slices.Sort(found)
+		if !slices.Equal(found, []types.UID{"12-34-a", "12-34-b", "12-34-c"}) {
+			t.Errorf("systemd %v: found %v", c.Systemd, found)
+		}
 	}
 }
 

@@ -156,11 +156,7 @@ func (w *Writer) put(ctx context.Context, name types.NamespacedName, uid types.U
 	}
 	merged := merge(now.Status, status)
 	if !equality.Semantic.DeepEqual(now.Status, merged) {
-		patch, err := patchOf(now, merged)
-		if err != nil {
-			return false, err
-		}
-		if _, err := w.Client.CoreV1().Pods(name.Namespace).Patch(ctx, name.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		if err := w.store(ctx, now, merged); err != nil {
 			return apierrors.IsNotFound(err), ignoreNotFound(err)
 		}
 	}
@@ -169,6 +165,34 @@ func (w *Writer) put(ctx context.Context, name types.NamespacedName, uid types.U
 	}
 	err = w.Client.CoreV1().Pods(name.Namespace).Delete(ctx, name.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64), Preconditions: metav1.NewUIDPreconditions(string(uid))})
 	return true, ignoreNotFound(err)
+}
+
+// store patches the status, which leaves alone what others write meanwhile. But a patch of conditions that has to tell two of one
+// type apart would delete both: then the status is written whole, or not at all if somebody else was faster.
+func (w *Writer) store(ctx context.Context, now *v1.Pod, status v1.PodStatus) error {
+	pods := w.Client.CoreV1().Pods(now.Namespace)
+	if repeats(now.Status.Conditions) {
+		whole := now.DeepCopy()
+		whole.Status = status
+		_, err := pods.UpdateStatus(ctx, whole, metav1.UpdateOptions{})
+		return err
+	}
+	patch, err := patchOf(now, status)
+	if err != nil {
+		return err
+	}
+	_, err = pods.Patch(ctx, now.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	return err
+}
+
+// repeats reports whether two conditions are of one type.
+func repeats(conditions []v1.PodCondition) bool {
+	for i, c := range conditions {
+		if has(conditions[:i], c.Type) {
+			return true
+		}
+	}
+	return false
 }
 
 func ignoreNotFound(err error) error {
@@ -189,7 +213,7 @@ func merge(now, mine v1.PodStatus) v1.PodStatus {
 		}
 	}
 	for _, c := range now.Conditions {
-		if !owned[c.Type] || (c.Type == v1.DisruptionTarget && !has(conditions, c.Type)) {
+		if (!owned[c.Type] || c.Type == v1.DisruptionTarget) && !has(conditions, c.Type) {
 			conditions = append(conditions, c)
 		}
 	}

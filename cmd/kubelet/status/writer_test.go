@@ -60,6 +60,31 @@ func TestWriterWritesWhatChanged(t *testing.T) {
 	})
 }
 
+func TestAConditionThatIsStoredTwiceIsWrittenOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := stored("a", false)
+		p.ResourceVersion = "7"
+		twice := v1.PodCondition{Type: v1.ContainersReady, Status: v1.ConditionFalse}
+		p.Status.Conditions = append(p.Status.Conditions, twice, twice)
+		client := fake.NewClientset(p)
+		var version string
+		client.PrependReactor("update", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			version = a.(clienttesting.UpdateAction).GetObject().(*v1.Pod).ResourceVersion
+			return false, nil, nil
+		})
+		w := &Writer{Client: client, Target: itself}
+		w.Set(t.Context(), p, v1.PodStatus{Phase: v1.PodRunning, Conditions: []v1.PodCondition{{Type: v1.ContainersReady, Status: v1.ConditionTrue}}}, false)
+		synctest.Wait()
+		got, err := client.CoreV1().Pods("ns").Get(t.Context(), "a", metav1.GetOptions{})
+		if err != nil || got.Status.Phase != v1.PodRunning || len(got.Status.Conditions) != 2 || !has(got.Status.Conditions, "example.com/own") || condition(got.Status, v1.ContainersReady).Status != v1.ConditionTrue {
+			t.Errorf("status %+v, error %v: want one ContainersReady, and others' condition", got.Status, err)
+		}
+		if patches, _ := writes(client); patches != 0 || version != "7" {
+			t.Errorf("%d patches, which would delete both; an update of version %q, want that which was read", patches, version)
+		}
+	})
+}
+
 func TestTheKubeletsConditionsAreWritten(t *testing.T) {
 	for _, kind := range []v1.PodConditionType{v1.PodReady, v1.DisruptionTarget, v1.PodResizePending, v1.AllContainersRestarting} {
 		mine := v1.PodStatus{Conditions: []v1.PodCondition{{Type: kind, Status: v1.ConditionTrue}}}

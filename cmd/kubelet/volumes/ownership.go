@@ -24,10 +24,17 @@ func (m *Manager) applyFSGroup(dir string, pod *v1.Pod) error {
 	if group == nil {
 		return nil
 	}
-	if pod.Spec.SecurityContext.FSGroupChangePolicy != nil && *pod.Spec.SecurityContext.FSGroupChangePolicy == v1.FSGroupChangeOnRootMismatch && ownedBy(dir, *group) {
+	if GroupSettled(dir, pod, *group) {
 		return nil
 	}
 	return GiveToGroup(dir, *group, false)
+}
+
+// GroupSettled reports that the group owns the volume's root folder already, and that this is enough for the pod
+// (fsGroupChangePolicy OnRootMismatch).
+func GroupSettled(dir string, pod *v1.Pod, group int64) bool {
+	sc := pod.Spec.SecurityContext
+	return sc != nil && sc.FSGroupChangePolicy != nil && *sc.FSGroupChangePolicy == v1.FSGroupChangeOnRootMismatch && ownedBy(dir, group)
 }
 
 // ownedBy reports that the folder has the group, the permissions and the setgid bit that GiveToGroup gives last.

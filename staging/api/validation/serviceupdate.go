@@ -16,6 +16,9 @@ func serviceUpdate(s, old *corev1.Service) *faults {
 		clusterIPsUpdate(f, s, old, spec)
 	}
 	serviceSpec(f, s, old)
+	if port := old.Spec.HealthCheckNodePort; port != 0 && s.Spec.HealthCheckNodePort != port && needsHealthCheckPort(&old.Spec) && needsHealthCheckPort(&s.Spec) {
+		f.invalid(spec, "healthCheckNodePort", s.Spec.HealthCheckNodePort, "cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update")
+	}
 	if now, before := s.Spec.LoadBalancerClass, old.Spec.LoadBalancerClass; !same(now, before) {
 		isBalancer, wasBalancer := s.Spec.Type == corev1.ServiceTypeLoadBalancer, old.Spec.Type == corev1.ServiceTypeLoadBalancer
 		if isBalancer && wasBalancer {

@@ -11,7 +11,7 @@ import (
 func MutatingWebhookConfigurations() *kind.Kind[*admissionregistrationv1.MutatingWebhookConfiguration] {
 	type T = *admissionregistrationv1.MutatingWebhookConfiguration
 	return &kind.Kind[T]{
-		Group: "admissionregistration.k8s.io", Resource: "mutatingwebhookconfigurations", Singular: "mutatingwebhookconfiguration", ClusterScoped: true,
+		Group: "admissionregistration.k8s.io", Resource: "mutatingwebhookconfigurations", Singular: "mutatingwebhookconfiguration", Categories: []string{"api-extensions"}, ClusterScoped: true,
 		New:               func() T { return &admissionregistrationv1.MutatingWebhookConfiguration{} },
 		NewList:           func() runtime.Object { return &admissionregistrationv1.MutatingWebhookConfigurationList{} },
 		Spec:              kind.Field(func(c T) *[]admissionregistrationv1.MutatingWebhook { return &c.Webhooks }),

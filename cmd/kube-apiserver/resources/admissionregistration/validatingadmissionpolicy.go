@@ -11,7 +11,7 @@ import (
 func ValidatingAdmissionPolicies() *kind.Kind[*admissionregistrationv1.ValidatingAdmissionPolicy] {
 	type T = *admissionregistrationv1.ValidatingAdmissionPolicy
 	return &kind.Kind[T]{
-		Group: "admissionregistration.k8s.io", Resource: "validatingadmissionpolicies", Singular: "validatingadmissionpolicy", ClusterScoped: true,
+		Group: "admissionregistration.k8s.io", Resource: "validatingadmissionpolicies", Singular: "validatingadmissionpolicy", Categories: []string{"api-extensions"}, ClusterScoped: true,
 		New:               func() T { return &admissionregistrationv1.ValidatingAdmissionPolicy{} },
 		NewList:           func() runtime.Object { return &admissionregistrationv1.ValidatingAdmissionPolicyList{} },
 		Spec:              kind.Field(func(p T) *admissionregistrationv1.ValidatingAdmissionPolicySpec { return &p.Spec }),
@@ -19,6 +19,7 @@ func ValidatingAdmissionPolicies() *kind.Kind[*admissionregistrationv1.Validatin
 		Generation:        true,
 		StatusKeepsMeta:   true,
 		ConditionalUpdate: true,
+		Configure:         readableParamKind,
 		Columns: []kind.Column[T]{
 			kind.Name[T](),
 			kind.Number("Validations", func(p T) int { return len(p.Spec.Validations) }),

@@ -11,7 +11,7 @@ import (
 func ValidatingWebhookConfigurations() *kind.Kind[*admissionregistrationv1.ValidatingWebhookConfiguration] {
 	type T = *admissionregistrationv1.ValidatingWebhookConfiguration
 	return &kind.Kind[T]{
-		Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations", Singular: "validatingwebhookconfiguration", ClusterScoped: true,
+		Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations", Singular: "validatingwebhookconfiguration", Categories: []string{"api-extensions"}, ClusterScoped: true,
 		New:               func() T { return &admissionregistrationv1.ValidatingWebhookConfiguration{} },
 		NewList:           func() runtime.Object { return &admissionregistrationv1.ValidatingWebhookConfigurationList{} },
 		Spec:              kind.Field(func(c T) *[]admissionregistrationv1.ValidatingWebhook { return &c.Webhooks }),

@@ -24,6 +24,7 @@ func Deployments() *kind.Kind[*appsv1.Deployment] {
 		Spec:       kind.Fields(kind.Field(func(d T) *appsv1.DeploymentSpec { return &d.Spec })),
 		Status:     kind.Field(func(d T) *appsv1.DeploymentStatus { return &d.Status }),
 		Generation: true,
+		Warnings:   kind.TemplateWarnings(func(d T) *corev1.PodTemplateSpec { return &d.Spec.Template }, "spec", "template"),
 		PrepareUpdate: func(_ context.Context, d, old T) {
 			// Annotations travel to the replica sets, so a change of them is a change for the controller.
 			if !equality.Semantic.DeepEqual(d.Annotations, old.Annotations) {
@@ -31,6 +32,7 @@ func Deployments() *kind.Kind[*appsv1.Deployment] {
 			}
 		},
 		PrepareStatus: func(_ context.Context, d, old T) { d.Labels = old.Labels },
+		StatusResets:  []string{"labels"},
 		Columns: kind.Columns(
 			[]kind.Column[T]{
 				kind.Name[T](),

@@ -23,6 +23,7 @@ func ReplicaSets() *kind.Kind[*appsv1.ReplicaSet] {
 		Spec:       kind.Field(func(r T) *appsv1.ReplicaSetSpec { return &r.Spec }),
 		Status:     kind.Field(func(r T) *appsv1.ReplicaSetStatus { return &r.Status }),
 		Generation: true,
+		Warnings:   kind.TemplateWarnings(func(r T) *corev1.PodTemplateSpec { return &r.Spec.Template }, "spec", "template"),
 		Select:     func(r T, set fields.Set) { set["status.replicas"] = strconv.Itoa(int(r.Status.Replicas)) },
 		Columns: kind.Columns(
 			[]kind.Column[T]{

@@ -22,6 +22,7 @@ func StatefulSets() *kind.Kind[*appsv1.StatefulSet] {
 		Spec:       kind.Field(func(s T) *appsv1.StatefulSetSpec { return &s.Spec }),
 		Status:     kind.Field(func(s T) *appsv1.StatefulSetStatus { return &s.Status }),
 		Generation: true,
+		Warnings:   kind.TemplateWarnings(func(s T) *corev1.PodTemplateSpec { return &s.Spec.Template }, "spec", "template"),
 		Columns: kind.Columns(
 			[]kind.Column[T]{
 				kind.Name[T](),

@@ -22,6 +22,7 @@ func CronJobs() *kind.Kind[*batchv1.CronJob] {
 		Spec:       kind.Field(func(c T) *batchv1.CronJobSpec { return &c.Spec }),
 		Status:     kind.Field(func(c T) *batchv1.CronJobStatus { return &c.Status }),
 		Generation: true,
+		Warnings:   kind.TemplateWarnings(func(c T) *corev1.PodTemplateSpec { return &c.Spec.JobTemplate.Spec.Template }, "spec", "jobTemplate", "spec", "template"),
 		Columns: kind.Columns(
 			[]kind.Column[T]{
 				kind.Name[T](),

@@ -8,11 +8,13 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/warning"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
@@ -27,8 +29,10 @@ func Jobs() *kind.Kind[*batchv1.Job] {
 		Spec:          kind.Field(func(j T) *batchv1.JobSpec { return &j.Spec }),
 		Status:        kind.Field(func(j T) *batchv1.JobStatus { return &j.Status }),
 		Generation:    true,
+		Warnings:      kind.TemplateWarnings(func(j T) *corev1.PodTemplateSpec { return &j.Spec.Template }, "spec", "template"),
 		PrepareCreate: func(_ context.Context, j T) { generateSelector(j) },
 		Dependents:    rest.OrphanDependents,
+		Wrap:          func(store *kind.Store, _ *kind.Env) rest.Storage { return jobs{store} },
 		Select:        func(j T, set fields.Set) { set["status.successful"] = strconv.Itoa(int(j.Status.Succeeded)) },
 		Columns: kind.Columns(
 			[]kind.Column[T]{
@@ -41,6 +45,27 @@ func Jobs() *kind.Kind[*batchv1.Job] {
 			kind.ContainerColumns(func(j T) *corev1.PodSpec { return &j.Spec.Template.Spec }),
 			kind.SelectorColumn(func(j T) *metav1.LabelSelector { return j.Spec.Selector }),
 		),
+	}
+}
+
+// jobs serves jobs: who deletes them without a word of their pods hears that those stay.
+type jobs struct{ *kind.Store }
+
+// Delete implements rest.GracefulDeleter.
+func (j jobs) Delete(ctx context.Context, name string, admit rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	warnOfOrphans(ctx, options)
+	return j.Store.Delete(ctx, name, admit, options)
+}
+
+// DeleteCollection implements rest.CollectionDeleter.
+func (j jobs) DeleteCollection(ctx context.Context, admit rest.ValidateObjectFunc, options *metav1.DeleteOptions, list *metainternalversion.ListOptions) (runtime.Object, error) {
+	warnOfOrphans(ctx, options)
+	return j.Store.DeleteCollection(ctx, admit, options, list)
+}
+
+func warnOfOrphans(ctx context.Context, o *metav1.DeleteOptions) {
+	if o != nil && o.PropagationPolicy == nil && o.OrphanDependents == nil { //nolint:staticcheck // old clients set it
+		warning.AddWarning(ctx, "", "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
@@ -25,6 +26,13 @@ func Pods() *kind.Kind[*corev1.Pod] {
 		PrepareCreate: preparePod,
 		PrepareUpdate: func(_ context.Context, p, _ T) { dropGatedCondition(p) },
 		PrepareStatus: preparePodStatus,
+		StatusResets:  []string{"deletionTimestamp", "ownerReferences"},
+		Warnings: func(_ context.Context, p, old T) []string {
+			if old != nil {
+				return nil // updates are made by programs
+			}
+			return kind.PodWarnings(&p.Spec, field.NewPath("spec"))
+		},
 		Graceful:      gracefulPod,
 		ReturnDeleted: true,
 		Select:        selectPod,
@@ -40,6 +48,7 @@ func Pods() *kind.Kind[*corev1.Pod] {
 // preparePod gives a new pod the status that everyone may rely on before a kubelet has seen it.
 func preparePod(_ context.Context, p *corev1.Pod) {
 	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: QOSClass(p)}
+	selectOwnRevision(p)
 	if len(p.Spec.SchedulingGates) > 0 {
 		p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{
 			Type:               corev1.PodScheduled,

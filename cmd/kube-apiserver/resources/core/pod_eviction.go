@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -72,11 +73,15 @@ func (e *podEviction) Create(ctx context.Context, name string, obj runtime.Objec
 	if err != nil {
 		return nil, err
 	}
-	if keep {
-		// The budget was not spent because the pod is unhealthy: delete exactly what was looked at.
-		deletion = pinned(deletion, pod)
+	if !keep {
+		return done, e.evict(ctx, name, deletion)
 	}
-	return done, e.evict(ctx, name, deletion)
+	// The budget was not spent because the pod is unhealthy: delete exactly what was looked at.
+	err = e.evict(ctx, name, pinned(deletion, pod))
+	if apierrors.IsConflict(err) && !pins(deletion) {
+		return nil, tooMany("The pod was changed while it was evicted.", nil)
+	}
+	return done, err
 }
 
 func deletionOf(e *policyv1.Eviction, options *metav1.CreateOptions) *metav1.DeleteOptions {
@@ -88,6 +93,11 @@ func deletionOf(e *policyv1.Eviction, options *metav1.CreateOptions) *metav1.Del
 		deletion.DryRun = options.DryRun
 	}
 	return deletion
+}
+
+// pins says whether the client itself names the version that it means.
+func pins(deletion *metav1.DeleteOptions) bool {
+	return deletion.Preconditions != nil && deletion.Preconditions.ResourceVersion != nil
 }
 
 func pinned(deletion *metav1.DeleteOptions, pod *corev1.Pod) *metav1.DeleteOptions {
@@ -214,6 +224,9 @@ func take(b *policyv1.PodDisruptionBudget, pod string) error {
 		return apierrors.NewForbidden(policyv1.Resource("poddisruptionbudget"), b.Name,
 			fmt.Errorf("DisruptedPods map too big - too many evictions not confirmed by PDB controller"))
 	case b.Status.DisruptionsAllowed == 0:
+		if c := apimeta.FindStatusCondition(b.Status.Conditions, policyv1.DisruptionAllowedCondition); c != nil && c.Reason == policyv1.SyncFailedReason {
+			return tooMany(fmt.Sprintf("The disruption budget %s does not allow evicting pods currently because it failed sync: %v", b.Name, c.Message), b)
+		}
 		return tooMany(fmt.Sprintf("The disruption budget %s needs %d healthy pods and has %d currently", b.Name, b.Status.DesiredHealthy, b.Status.CurrentHealthy), b)
 	}
 	b.Status.DisruptionsAllowed--

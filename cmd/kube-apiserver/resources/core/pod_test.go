@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -132,5 +133,40 @@ func TestPodAddresses(t *testing.T) {
 				t.Errorf("got %q and %v", p.Status.PodIP, p.Status.PodIPs)
 			}
 		})
+	}
+}
+
+// The values of a new pod's own labels become part of the selectors that name their keys (KEP-3633).
+func TestAffinityToOwnRevision(t *testing.T) {
+	term := func() corev1.PodAffinityTerm {
+		return corev1.PodAffinityTerm{LabelSelector: &metav1.LabelSelector{}, MatchLabelKeys: []string{"revision", "missing"}, MismatchLabelKeys: []string{"tenant"}}
+	}
+	want := []metav1.LabelSelectorRequirement{
+		{Key: "revision", Operator: metav1.LabelSelectorOpIn, Values: []string{"7"}},
+		{Key: "tenant", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"t"}},
+	}
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"revision": "7", "tenant": "t", "other": "o"}},
+		Spec: corev1.PodSpec{Affinity: &corev1.Affinity{
+			PodAffinity: &corev1.PodAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{term(), {MatchLabelKeys: []string{"revision"}}},
+				PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{PodAffinityTerm: term()}},
+			},
+			PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{term()}},
+		}},
+	}
+	preparePod(t.Context(), p)
+	to, from := p.Spec.Affinity.PodAffinity, p.Spec.Affinity.PodAntiAffinity
+	for _, got := range []corev1.PodAffinityTerm{
+		to.RequiredDuringSchedulingIgnoredDuringExecution[0],
+		to.PreferredDuringSchedulingIgnoredDuringExecution[0].PodAffinityTerm,
+		from.RequiredDuringSchedulingIgnoredDuringExecution[0],
+	} {
+		if !reflect.DeepEqual(got.LabelSelector.MatchExpressions, want) {
+			t.Errorf("selector: %v", got.LabelSelector)
+		}
+	}
+	if got := to.RequiredDuringSchedulingIgnoredDuringExecution[1].LabelSelector; got != nil {
+		t.Errorf("a selector came from nowhere: %v", got)
 	}
 }

@@ -17,6 +17,7 @@ func PodTemplates() *kind.Kind[*corev1.PodTemplate] {
 		NewList:        func() runtime.Object { return &corev1.PodTemplateList{} },
 		Spec:           kind.Field(func(t T) *corev1.PodTemplateSpec { return &t.Template }),
 		Generation:     true,
+		Warnings:       kind.TemplateWarnings(func(t T) *corev1.PodTemplateSpec { return &t.Template }, "template"),
 		CreateOnUpdate: true,
 		ReturnDeleted:  true,
 		Columns: []kind.Column[T]{

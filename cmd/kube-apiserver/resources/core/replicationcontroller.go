@@ -22,6 +22,7 @@ func ReplicationControllers() *kind.Kind[*corev1.ReplicationController] {
 		Spec:       kind.Field(func(c T) *corev1.ReplicationControllerSpec { return &c.Spec }),
 		Status:     kind.Field(func(c T) *corev1.ReplicationControllerStatus { return &c.Status }),
 		Generation: true,
+		Warnings:   kind.TemplateWarnings(func(c T) *corev1.PodTemplateSpec { return c.Spec.Template }, "spec", "template"),
 		Dependents: rest.OrphanDependents,
 		Subresources: func(store *kind.Store, env *kind.Env) (map[string]rest.Storage, error) {
 			return map[string]rest.Storage{"scale": kind.NewScale(store, env, kind.Scaling[T]{

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -17,10 +18,15 @@ func Services() *kind.Kind[*corev1.Service] {
 	type T = *corev1.Service
 	return &kind.Kind[T]{
 		Resource: "services", Singular: "service", ShortNames: []string{"svc"}, Categories: []string{"all"},
-		New:            func() T { return &corev1.Service{} },
-		NewList:        func() runtime.Object { return &corev1.ServiceList{} },
-		Spec:           kind.Field(func(s T) *corev1.ServiceSpec { return &s.Spec }),
-		Status:         kind.Field(func(s T) *corev1.ServiceStatus { return &s.Status }),
+		New:     func() T { return &corev1.Service{} },
+		NewList: func() runtime.Object { return &corev1.ServiceList{} },
+		Spec:    kind.Field(func(s T) *corev1.ServiceSpec { return &s.Spec }),
+		Status:  kind.Field(func(s T) *corev1.ServiceStatus { return &s.Status }),
+		PrepareUpdate: func(_ context.Context, s, _ T) {
+			if s.Spec.Type != corev1.ServiceTypeLoadBalancer {
+				s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+			}
+		},
 		CreateOnUpdate: true,
 		ReturnDeleted:  true,
 		Configure:      configureServices,

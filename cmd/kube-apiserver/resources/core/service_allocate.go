@@ -40,10 +40,10 @@ func (a *allocation) finish(ctx context.Context, success bool) {
 	// The request may be over, what it took must not stay.
 	ctx = context.WithoutCancel(ctx)
 	if err := a.allocator.Release(ctx, a.service, ips); err != nil {
-		klog.FromContext(ctx).Error(err, "Service addresses not released; the repair at the next start does it", "service", klog.KObj(a.service), "addresses", ips)
+		klog.FromContext(ctx).Error(err, "Service addresses not released; the next repair does it", "service", klog.KObj(a.service), "addresses", ips)
 	}
 	if err := a.allocator.Ports.Release(ctx, ports); err != nil {
-		klog.FromContext(ctx).Error(err, "Node ports not released; the repair at the next start does it", "service", klog.KObj(a.service), "ports", ports)
+		klog.FromContext(ctx).Error(err, "Node ports not released; the next repair does it", "service", klog.KObj(a.service), "ports", ports)
 	}
 }
 
@@ -197,19 +197,22 @@ func (a *allocation) ports(ctx context.Context, s, old *corev1.Service) field.Er
 	if takesNodePorts(s) {
 		base := field.NewPath("spec", "ports")
 		// A port without a number takes that of the same port in another protocol, as DNS over TCP and UDP.
-		var later []int
+		var twins, later []int
 		for i := range s.Spec.Ports {
-			if s.Spec.Ports[i].NodePort != 0 {
-				ask(&s.Spec.Ports[i].NodePort, base.Index(i).Child("nodePort"))
-			} else if needsNodePorts(s) {
+			if s.Spec.Ports[i].NodePort == 0 {
 				later = append(later, i)
-			}
-		}
-		for n, i := range later {
-			if twin := twinOf(s, later[:n], i); twin >= 0 {
 				continue
 			}
 			ask(&s.Spec.Ports[i].NodePort, base.Index(i).Child("nodePort"))
+			if old == nil { // a port that is added to a service gets a number of its own
+				twins = append(twins, i)
+			}
+		}
+		for _, i := range later {
+			if needsNodePorts(s) && twinOf(s, twins, i) < 0 {
+				ask(&s.Spec.Ports[i].NodePort, base.Index(i).Child("nodePort"))
+			}
+			twins = append(twins, i)
 		}
 	}
 	if needsHealthPort(s) {
@@ -218,17 +221,11 @@ func (a *allocation) ports(ctx context.Context, s, old *corev1.Service) field.Er
 	if len(wanted) > 0 {
 		got, err := a.allocator.Ports.Allocate(ctx, wanted, a.dryRun)
 		if err != nil {
-			path, value := places[0].path, int32(0)
-			for i, p := range places {
-				if wanted[i] != 0 {
-					path, value = p.path, wanted[i]
-					break
-				}
+			i := 0
+			if which, ok := errors.AsType[*serviceip.PortError](err); ok {
+				i = which.Index
 			}
-			if errors.Is(err, serviceip.ErrPortAllocated) || errors.Is(err, serviceip.ErrPortNotInRange) {
-				return field.ErrorList{field.Invalid(path, value, err.Error())}
-			}
-			return field.ErrorList{field.InternalError(path, fmt.Errorf("failed to allocate a nodePort: %w", err))}
+			return field.ErrorList{portFault(err, places[i].path, wanted[i])}
 		}
 		for i := range places {
 			*places[i].port = got[i]
@@ -245,7 +242,14 @@ func (a *allocation) ports(ctx context.Context, s, old *corev1.Service) field.Er
 	return nil
 }
 
-// twinOf finds an earlier port with the same number and another protocol among those without a node port.
+func portFault(err error, path *field.Path, wanted int32) *field.Error {
+	if errors.Is(err, serviceip.ErrPortAllocated) || errors.Is(err, serviceip.ErrPortNotInRange) {
+		return field.Invalid(path, wanted, err.Error())
+	}
+	return field.InternalError(path, fmt.Errorf("failed to allocate a nodePort: %w", err))
+}
+
+// twinOf finds among earlier ports one with the same number and another protocol.
 func twinOf(s *corev1.Service, earlier []int, i int) int {
 	for _, j := range earlier {
 		if s.Spec.Ports[j].Port == s.Spec.Ports[i].Port && s.Spec.Ports[j].Protocol != s.Spec.Ports[i].Protocol {

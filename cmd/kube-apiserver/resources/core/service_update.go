@@ -74,7 +74,6 @@ func dropOfOldType(s, old *corev1.Service) {
 		if s.Spec.LoadBalancerClass != nil && old.Spec.LoadBalancerClass != nil && *s.Spec.LoadBalancerClass == *old.Spec.LoadBalancerClass {
 			s.Spec.LoadBalancerClass = nil
 		}
-		s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
 	}
 	if external(old) && !external(s) && s.Spec.ExternalTrafficPolicy == old.Spec.ExternalTrafficPolicy {
 		s.Spec.ExternalTrafficPolicy = ""

@@ -58,8 +58,10 @@ type Env struct {
 	Audiences     authenticator.Audiences
 	Authorizer    authorizer.Authorizer
 	RuleResolver  authorizer.RuleResolver
-	Guard         Guard       // nil without RBAC
-	Tokens        TokenIssuer // nil without a signing key
+	// ResourceOf finds the resource of a served kind, also of an extension.
+	ResourceOf func(schema.GroupVersionKind) (string, error)
+	Guard      Guard       // nil without RBAC
+	Tokens     TokenIssuer // nil without a signing key
 
 	// Kubelet reaches kubelets for logs, exec and the like.
 	Kubelet *kubelet.Client

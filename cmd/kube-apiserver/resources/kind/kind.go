@@ -44,6 +44,8 @@ type Kind[T Object] struct {
 	Generation bool
 	// StatusKeepsMeta: a status update cannot change labels, annotations, finalizers and owners.
 	StatusKeepsMeta bool
+	// StatusResets names the fields of metadata that PrepareStatus takes back from a status update.
+	StatusResets []string
 
 	// PrepareCreate, PrepareUpdate and PrepareStatus change an object before it is validated, after Spec, Status and
 	// generation were dealt with.

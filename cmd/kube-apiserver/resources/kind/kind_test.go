@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"slices"
 	"testing"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -77,6 +78,30 @@ func TestResetFields(t *testing.T) {
 		if got := status[fieldVersion(v)].String(); got != ".spec" {
 			t.Errorf("%s: status resets %q", v, got)
 		}
+	}
+	k.StatusResets = []string{"labels"}
+	got := statusStrategy[rc]{strategy[rc]{kind: k}}.GetResetFields()[fieldVersion("example.com/v1")]
+	if want := fieldpath.NewSet(fieldpath.MakePathOrDie("spec"), fieldpath.MakePathOrDie("metadata", "labels")); !got.Equals(want) {
+		t.Errorf("status that takes labels back resets %s", got)
+	}
+}
+
+func TestPodWarnings(t *testing.T) {
+	env := []corev1.EnvVar{{Name: "A", Value: "1"}, {Name: "A", Value: "2"}, {Name: "A", Value: "$(A)"}, {Name: "A", Value: "$(A)/more"}, {Name: "B"}}
+	o := object(1, 1)
+	o.Spec.Template = &corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+		InitContainers: []corev1.Container{{Env: env[:2]}}, Containers: []corev1.Container{{}, {Env: env}},
+	}}
+	warnings := TemplateWarnings(func(o rc) *corev1.PodTemplateSpec { return o.Spec.Template }, "spec", "template")
+	const hides = `: hides previous definition of "A", which may be dropped when using apply`
+	want := []string{
+		"spec.template.spec.initContainers[0].env[1]" + hides, "spec.template.spec.containers[1].env[1]" + hides, "spec.template.spec.containers[1].env[2]" + hides,
+	}
+	if got := warnings(t.Context(), o, nil); !slices.Equal(got, want) {
+		t.Errorf("created: %q", got)
+	}
+	if got := warnings(t.Context(), o, o); got != nil {
+		t.Errorf("nothing changed: %q", got)
 	}
 }
 

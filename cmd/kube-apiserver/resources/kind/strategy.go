@@ -154,10 +154,12 @@ func (statusStrategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runti
 
 func (s statusStrategy[T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	paths := []fieldpath.Path{fieldpath.MakePathOrDie("spec")}
+	kept := s.kind.StatusResets
 	if s.kind.StatusKeepsMeta {
-		for _, f := range []string{"deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"} {
-			paths = append(paths, fieldpath.MakePathOrDie("metadata", f))
-		}
+		kept = []string{"deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"}
+	}
+	for _, f := range kept {
+		paths = append(paths, fieldpath.MakePathOrDie("metadata", f))
 	}
 	return s.kind.resets(paths...)
 }

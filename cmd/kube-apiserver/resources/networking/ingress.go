@@ -1,6 +1,7 @@
 package networking
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,9 @@ import (
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
+
+// classAnnotation named the class before there was a field for it.
+const classAnnotation = "kubernetes.io/ingress.class"
 
 // Ingresses declares ingresses.
 func Ingresses() *kind.Kind[*networkingv1.Ingress] {
@@ -20,6 +24,12 @@ func Ingresses() *kind.Kind[*networkingv1.Ingress] {
 		Spec:       kind.Field(func(i T) *networkingv1.IngressSpec { return &i.Spec }),
 		Status:     kind.Field(func(i T) *networkingv1.IngressStatus { return &i.Status }),
 		Generation: true,
+		Warnings: func(_ context.Context, i, old T) []string {
+			if _, set := i.Annotations[classAnnotation]; set && old == nil {
+				return []string{fmt.Sprintf("annotation %q is deprecated, please use 'spec.ingressClassName' instead", classAnnotation)}
+			}
+			return nil
+		},
 		Columns: []kind.Column[T]{
 			kind.Name[T](),
 			kind.Text("Class", ingressClass),
@@ -40,7 +50,7 @@ func ingressClass(i *networkingv1.Ingress) string {
 	if i.Spec.IngressClassName != nil {
 		return *i.Spec.IngressClassName
 	}
-	return kind.OrNone(i.Annotations["kubernetes.io/ingress.class"])
+	return kind.OrNone(i.Annotations[classAnnotation])
 }
 
 func ingressHosts(i *networkingv1.Ingress) string {

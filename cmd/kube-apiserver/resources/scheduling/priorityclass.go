@@ -2,9 +2,16 @@ package scheduling
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/rest"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
@@ -29,5 +36,33 @@ func PriorityClasses() *kind.Kind[*schedulingv1.PriorityClass] {
 				return string(*c.PreemptionPolicy)
 			}),
 		},
+		Wrap: func(store *kind.Store, _ *kind.Env) rest.Storage { return classes{store} },
 	}
+}
+
+func systemClasses() []string { return []string{"system-node-critical", "system-cluster-critical"} }
+
+// classes serves priorityclasses: those of the system are not deleted.
+type classes struct{ *kind.Store }
+
+// Delete implements rest.GracefulDeleter.
+func (c classes) Delete(ctx context.Context, name string, admit rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	if slices.Contains(systemClasses(), name) {
+		return nil, false, apierrors.NewForbidden(schedulingv1.Resource("priorityclasses"), name, errors.New("this is a system priority class and cannot be deleted"))
+	}
+	return c.Store.Delete(ctx, name, admit, options)
+}
+
+// DeleteCollection implements rest.CollectionDeleter: it passes over those of the system.
+func (c classes) DeleteCollection(ctx context.Context, admit rest.ValidateObjectFunc, options *metav1.DeleteOptions, list *metainternalversion.ListOptions) (runtime.Object, error) {
+	if list = list.DeepCopy(); list == nil {
+		list = &metainternalversion.ListOptions{}
+	}
+	if list.FieldSelector == nil {
+		list.FieldSelector = fields.Everything()
+	}
+	for _, name := range systemClasses() {
+		list.FieldSelector = fields.AndSelectors(list.FieldSelector, fields.OneTermNotEqualSelector("metadata.name", name))
+	}
+	return c.Store.DeleteCollection(ctx, admit, options, list)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,6 +19,15 @@ var (
 	ErrPortAllocated  = errors.New("provided port is already allocated")
 	ErrPortNotInRange = errors.New("provided port is not in the valid range")
 )
+
+// PortError says which of the wanted ports cannot be had, and why.
+type PortError struct {
+	Index int
+	Err   error
+}
+
+func (e *PortError) Error() string { return e.Err.Error() }
+func (e *PortError) Unwrap() error { return e.Err }
 
 // portsKey is where the bits of node ports lie.
 const portsKey = "/ranges/servicenodeports"
@@ -36,7 +46,7 @@ func NewPorts(ports utilnet.PortRange, s storage.Interface) *Ports {
 // Range is --service-node-port-range.
 func (p *Ports) Range() utilnet.PortRange { return p.ports }
 
-// Allocate takes the wanted ports, 0 for any, all or none of them.
+// Allocate takes the wanted ports, 0 for any, all or none of them. A PortError tells which stood in the way.
 func (p *Ports) Allocate(ctx context.Context, wanted []int32, dryRun bool) ([]int32, error) {
 	var got []int32
 	try := func(bits *big.Int) error {
@@ -46,10 +56,10 @@ func (p *Ports) Allocate(ctx context.Context, wanted []int32, dryRun bool) ([]in
 				continue
 			}
 			if !p.ports.Contains(int(port)) {
-				return fmt.Errorf("%w. The range of valid ports is %s", ErrPortNotInRange, p.ports.String())
+				return &PortError{i, fmt.Errorf("%w. The range of valid ports is %s", ErrPortNotInRange, p.ports.String())}
 			}
 			if bits.Bit(p.offset(port)) == 1 {
-				return ErrPortAllocated
+				return &PortError{i, ErrPortAllocated}
 			}
 			bits.SetBit(bits, p.offset(port), 1)
 			got[i] = port
@@ -60,7 +70,7 @@ func (p *Ports) Allocate(ctx context.Context, wanted []int32, dryRun bool) ([]in
 			}
 			free, ok := p.free(bits)
 			if !ok {
-				return ErrFull
+				return &PortError{i, ErrFull}
 			}
 			bits.SetBit(bits, p.offset(free), 1)
 			got[i] = free
@@ -102,15 +112,27 @@ func (p *Ports) Release(ctx context.Context, ports []int32) error {
 	})
 }
 
-// Reset makes the ports in use those that used returns; what was lost by a crash comes back. It runs before others
-// allocate, or again when somebody did meanwhile.
-func (p *Ports) Reset(ctx context.Context, used func(ctx context.Context) ([]int32, error)) error {
-	return p.update(ctx, func(bits *big.Int) error {
+// Repair makes the books agree with the ports that used returns; what was lost by a crash comes back. A port that is
+// booked and not used may be that of a service that is just being made: only what former, the result of the last
+// repair, names as well is freed. Repair returns what it left.
+func (p *Ports) Repair(ctx context.Context, former []int32, used func(ctx context.Context) ([]int32, error)) (left []int32, err error) {
+	err = p.update(ctx, func(bits *big.Int) error {
 		ports, err := used(ctx)
 		if err != nil {
 			return err
 		}
-		bits.SetInt64(0)
+		left = nil
+		for i := range bits.BitLen() {
+			if port := int32(p.ports.Base + i); bits.Bit(i) == 1 && !slices.Contains(ports, port) {
+				left = append(left, port)
+			}
+		}
+		for _, port := range left {
+			if slices.Contains(former, port) {
+				bits.SetBit(bits, p.offset(port), 0)
+			}
+		}
+		left = slices.DeleteFunc(left, func(port int32) bool { return slices.Contains(former, port) })
 		for _, port := range ports {
 			if p.ports.Contains(int(port)) {
 				bits.SetBit(bits, p.offset(port), 1)
@@ -118,6 +140,7 @@ func (p *Ports) Reset(ctx context.Context, used func(ctx context.Context) ([]int
 		}
 		return nil
 	})
+	return left, err
 }
 
 func (p *Ports) offset(port int32) int { return int(port) - p.ports.Base }
@@ -152,7 +175,7 @@ func (p *Ports) read(ctx context.Context) (*big.Int, error) {
 	return p.bits(r), nil
 }
 
-// bits of another range than ours count as none: Reset fills them anew.
+// bits of another range than ours count as none: Repair fills them anew.
 func (p *Ports) bits(r *corev1.RangeAllocation) *big.Int {
 	bits := &big.Int{}
 	if r.Range == p.ports.String() {

@@ -63,11 +63,56 @@ func TestPorts(t *testing.T) {
 	if _, err := p.Allocate(ctx, []int32{30001}, false); err != nil {
 		t.Errorf("a released port: %v", err)
 	}
-	if err := p.Reset(ctx, func(context.Context) ([]int32, error) { return []int32{30000, 0, 99}, nil }); err != nil {
+}
+
+// Who asks for several ports hears which of them stands in the way.
+func TestPortError(t *testing.T) {
+	p := NewPorts(utilnet.PortRange{Base: 30000, Size: 4}, &cell{})
+	if _, err := p.Allocate(t.Context(), []int32{30002, 30003}, false); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := p.Allocate(ctx, []int32{0, 0, 0}, false); err != nil || slices.Contains(got, 30000) {
-		t.Errorf("after a repair: %v %v", got, err)
+	for _, tt := range []struct {
+		wanted []int32
+		want   int
+	}{{[]int32{0, 30000, 30003}, 2}, {[]int32{30000, 99, 30002}, 1}, {[]int32{0, 30000, 0, 0}, 2}} {
+		_, err := p.Allocate(t.Context(), tt.wanted, false)
+		if which, ok := errors.AsType[*PortError](err); !ok || which.Index != tt.want {
+			t.Errorf("%v: got %v, want a fault of %d", tt.wanted, err, tt.want)
+		}
+	}
+}
+
+// A repair books what is used, and frees what is not used the second time that it sees it: the first time its service
+// may be in the making.
+func TestRepairPorts(t *testing.T) {
+	ctx := t.Context()
+	p := NewPorts(utilnet.PortRange{Base: 30000, Size: 4}, &cell{})
+	if _, err := p.Allocate(ctx, []int32{30001, 30002}, false); err != nil {
+		t.Fatal(err)
+	}
+	used := []int32{30000, 0, 99}
+	repair := func(former []int32) []int32 {
+		left, err := p.Repair(ctx, former, func(context.Context) ([]int32, error) { return used, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return left
+	}
+	left := repair(nil)
+	if !slices.Equal(left, []int32{30001, 30002}) {
+		t.Errorf("left: %v", left)
+	}
+	for _, port := range []int32{30000, 30001} {
+		if _, err := p.Allocate(ctx, []int32{port}, false); !errors.Is(err, ErrPortAllocated) {
+			t.Errorf("%d after the first repair: %v", port, err)
+		}
+	}
+	used = append(used, 30001) // its service is there by now
+	if left = repair(left); len(left) > 0 {
+		t.Errorf("left by the second repair: %v", left)
+	}
+	if got, err := p.Allocate(ctx, []int32{0, 0}, false); err != nil || slices.Contains(got, 30000) || slices.Contains(got, 30001) {
+		t.Errorf("after both repairs: %v %v", got, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,30 +54,29 @@ func (c LegacyCleaner) clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for i := range all.Items {
-		s := &all.Items[i]
-		unused, err := c.unused(s)
-		if err != nil {
-			return err
-		}
-		if !unused {
-			continue
-		}
-		logger := klog.FromContext(ctx)
-		switch judge(s, now, c.Period) {
-		case mark:
-			logger.Info("Marking the auto-generated token as invalid, nobody uses it", "secret", klog.KObj(s))
-			err = c.mark(ctx, s, now)
-		case remove:
-			logger.Info("Deleting the auto-generated token, nobody missed it", "secret", klog.KObj(s))
-			err = c.Client.CoreV1().Secrets(s.Namespace).Delete(ctx, s.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &s.UID, ResourceVersion: &s.ResourceVersion}})
-		case keep:
-		}
-		if reconcile.IgnoreNotFound(err) != nil {
-			return err
-		}
+		errs = append(errs, c.cleanOne(ctx, &all.Items[i], now))
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+func (c LegacyCleaner) cleanOne(ctx context.Context, s *v1.Secret, now time.Time) error {
+	unused, err := c.unused(s)
+	if err != nil || !unused {
+		return err
+	}
+	logger := klog.FromContext(ctx)
+	switch judge(s, now, c.Period) {
+	case mark:
+		logger.Info("Marking the auto-generated token as invalid, nobody uses it", "secret", klog.KObj(s))
+		err = c.mark(ctx, s, now)
+	case remove:
+		logger.Info("Deleting the auto-generated token, nobody missed it", "secret", klog.KObj(s))
+		err = c.Client.CoreV1().Secrets(s.Namespace).Delete(ctx, s.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &s.UID, ResourceVersion: &s.ResourceVersion}})
+	case keep:
+	}
+	return reconcile.IgnoreNotFound(err)
 }
 
 // tracked is since when every use of a token is recorded: the day after the API server began with it.

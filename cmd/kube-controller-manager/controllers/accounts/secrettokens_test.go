@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 
 	"pilotis.dev/cmd/kube-controller-manager/controllers/accounts"
@@ -212,6 +214,31 @@ func TestUnusedTokensAreMarkedAndThenDeleted(t *testing.T) {
 			synctest.Wait()
 			if got := state(); got != step.want {
 				t.Errorf("day %d: %q, want %q", step.days, got, step.want)
+			}
+		}
+	})
+}
+
+func TestOneSecretsFailureDoesNotEndTheCleaning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		l.Fail = func(_, _, _ string, obj runtime.Object) error {
+			if s, ok := obj.(*v1.Secret); ok && s.Name == "b" {
+				return errors.New("refused")
+			}
+			return nil
+		}
+		names := []string{"a", "b", "c"}
+		l.Seed(account(names...), &v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: tokens.TrackingConfigMap}, Data: map[string]string{"since": day(-9)}})
+		for _, name := range names {
+			l.Seed(tokenSecret(name, func(s *v1.Secret) {
+				s.Annotations[v1.ServiceAccountUIDKey], s.CreationTimestamp = "uid-robot", metav1.NewTime(time.Now().AddDate(-9, 0, 0))
+			}))
+		}
+		l.Run(t, accounts.NewLegacyCleaner(accounts.LegacyCleaner{Informers: l.Informers, Reader: l.Client, Client: l.Client, Period: 2 * 24 * time.Hour}))
+		for _, name := range names {
+			if _, marked := secret(t, l, name).Labels[tokens.InvalidSinceLabel]; marked != (name != "b") {
+				t.Errorf("%s: marked %v", name, marked)
 			}
 		}
 	})

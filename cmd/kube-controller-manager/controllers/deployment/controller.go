@@ -236,6 +236,9 @@ func (c *controller) create(ctx context.Context, d *appsv1.Deployment, plan Plan
 	}
 	message := fmt.Sprintf("Failed to create new replica set %q: %v", plan.Create.Name, err)
 	c.recorder.Eventf(d, v1.EventTypeWarning, reasonCreateError, "%s", message)
+	if !hasDeadline(d) {
+		return err
+	}
 	status := *d.Status.DeepCopy()
 	setCondition(&status, appsv1.DeploymentProgressing, v1.ConditionFalse, reasonCreateError, message, c.clock.Now())
 	if statusErr := c.writeStatus(ctx, d, status, ""); statusErr != nil {

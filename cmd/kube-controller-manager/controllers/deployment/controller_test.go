@@ -2,6 +2,8 @@ package deployment
 
 import (
 	"context"
+	"errors"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 
 	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
@@ -100,6 +103,34 @@ func TestAHashCollisionGetsAnotherName(t *testing.T) {
 			t.Fatalf("%d sets, status %+v", len(sets(t, l)), got.Status)
 		}
 	})
+}
+
+func TestARefusedSetIsLackOfProgressOnlyWithADeadline(t *testing.T) {
+	for _, deadline := range []int32{600, math.MaxInt32} {
+		synctest.Test(t, func(t *testing.T) {
+			l := lab.New(t)
+			l.Fail = func(verb, resource, _ string, _ runtime.Object) error {
+				if verb == "create" && resource == "replicasets" {
+					return errors.New("refused")
+				}
+				return nil
+			}
+			begin(t, l)
+			d := deployment(1, "1", "0")
+			d.Spec.ProgressDeadlineSeconds = &deadline
+			if _, err := l.Client.AppsV1().Deployments("default").Create(t.Context(), d, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			d = update(t, l, func(*appsv1.Deployment) {})
+			if c := condition(d.Status, appsv1.DeploymentProgressing); (c != nil && c.Reason == reasonCreateError) != (deadline == 600) {
+				t.Errorf("with a deadline of %d s the condition is %+v", deadline, c)
+			}
+			if !strings.Contains(strings.Join(l.Recorded(), "\n"), "Warning "+reasonCreateError) {
+				t.Error("no event of the refusal")
+			}
+		})
+	}
 }
 
 func TestOrphanedSetsAreAdopted(t *testing.T) {

@@ -61,8 +61,11 @@ func (r *rollout) setProgress(status v1.ConditionStatus, reason, message string)
 	r.setCondition(appsv1.DeploymentProgressing, status, reason, message)
 }
 
-func (r *rollout) hasDeadline() bool {
-	return r.d.Spec.ProgressDeadlineSeconds != nil && *r.d.Spec.ProgressDeadlineSeconds != math.MaxInt32
+func (r *rollout) hasDeadline() bool { return hasDeadline(r.d) }
+
+// hasDeadline tells whether the progress of a Deployment is watched at all.
+func hasDeadline(d *appsv1.Deployment) bool {
+	return d.Spec.ProgressDeadlineSeconds != nil && *d.Spec.ProgressDeadlineSeconds != math.MaxInt32
 }
 
 // pauseConditions records that a rollout was paused or resumed, so that the time it stood still does not count as lack of progress.

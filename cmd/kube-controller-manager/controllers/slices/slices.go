@@ -3,6 +3,7 @@ package slices
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/endpointslice"
 	"k8s.io/endpointslice/topologycache"
@@ -61,7 +63,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 			}
 		}
 		if tracker.StaleSlices(svc, live) {
-			return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil // its own write has not come back yet
+			return reconcile.Result{}, fmt.Errorf("the controller's own writes are not in the cache: %w", reconcile.ErrRoutine)
 		}
 		trigger := triggers.ComputeEndpointLastChangeTriggerTime(svc.Namespace, svc, selected)
 		err = r.Reconcile(logger, svc, selected, live, trigger)
@@ -69,6 +71,9 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		c.Unsure(err, slices.Informer(), key, func(ctx context.Context) (runtime.Object, error) {
 			return client.DiscoveryV1().EndpointSlices(svc.Namespace).List(ctx, metav1.ListOptions{LabelSelector: owned.String()})
 		})
+		if err != nil {
+			recorder.Eventf(svc, v1.EventTypeWarning, "FailedToUpdateEndpointSlices", "Error updating Endpoint Slices for Service %s/%s: %v", svc.Namespace, svc.Name, err)
+		}
 		return reconcile.Result{}, err
 	}), reconcile.Options{Workers: workers})
 	c.Watch(services.Informer(), func(obj any) []reconcile.Key {
@@ -82,19 +87,37 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 		if all, err := nodes.Lister().List(labels.Everything()); err == nil {
 			topology.SetNodes(klog.Background(), all)
 		}
-		return nil
+		return keysOf(topology.GetOverloadedServices())
 	})
 	c.Watch(slices.Informer(), func(obj any) []reconcile.Key {
 		s, ok := obj.(*discoveryv1.EndpointSlice)
 		if !ok || s.Labels[discoveryv1.LabelManagedBy] != controllerName || s.Labels[discoveryv1.LabelServiceName] == "" {
 			return nil
 		}
-		if now, err := slices.Lister().EndpointSlices(s.Namespace).Get(s.Name); apierrors.IsNotFound(err) || (err == nil && now.DeletionTimestamp != nil) {
+		if now, err := slices.Lister().EndpointSlices(s.Namespace).Get(s.Name); apierrors.IsNotFound(err) || (err == nil && lost(s, now)) {
 			tracker.HandleDeletion(s) // or its own write of the slice would be waited for, for ever
 		}
 		return []reconcile.Key{{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}}
 	})
 	return c
+}
+
+// lost tells whether a slice is no longer what its Service has under its name: it is going, was replaced, or was given to another
+// Service or controller.
+func lost(s, now *discoveryv1.EndpointSlice) bool {
+	return now.DeletionTimestamp != nil || now.UID != s.UID || now.Labels[discoveryv1.LabelManagedBy] != s.Labels[discoveryv1.LabelManagedBy] ||
+		now.Labels[discoveryv1.LabelServiceName] != s.Labels[discoveryv1.LabelServiceName]
+}
+
+// keysOf parses keys as the library writes them.
+func keysOf(texts []string) []reconcile.Key {
+	var keys []reconcile.Key
+	for _, text := range texts {
+		if namespace, name, err := cache.SplitMetaNamespaceKey(text); err == nil {
+			keys = append(keys, reconcile.Key{Namespace: namespace, Name: name})
+		}
+	}
+	return keys
 }
 
 // SelectedBy gives the Services whose selectors match a pod.

@@ -2,6 +2,7 @@ package slices
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +12,10 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
@@ -129,6 +133,111 @@ func TestADeletedSliceIsMadeAnew(t *testing.T) {
 		slices.Sort(got)
 		if !slices.Equal(got, []string{"10.1.0.0", "10.1.0.1"}) {
 			t.Errorf("endpoints %v after a slice was deleted", got)
+		}
+	})
+}
+
+// web is a Service over the backends.
+func web() *v1.Service {
+	return &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "d", Name: "web"},
+		Spec: v1.ServiceSpec{Selector: map[string]string{"app": "web"}, IPFamilies: []v1.IPFamily{v1.IPv4Protocol}, ClusterIP: "10.0.0.9", Ports: []v1.ServicePort{{Port: 80}}}}
+}
+
+// Somebody gives a slice to another controller or Service: the Service gets another in its place.
+func TestASliceThatIsGivenAwayIsReplaced(t *testing.T) {
+	for _, label := range []string{discoveryv1.LabelManagedBy, discoveryv1.LabelServiceName} {
+		synctest.Test(t, func(t *testing.T) {
+			l := lab.New(t)
+			l.Seed(&v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}, backend("p", "10.1.0.1", v1.ConditionTrue), web())
+			l.Run(t, New(l.Informers, l.Client, l.Events, 100, 0, 1))
+			client := l.Client.DiscoveryV1().EndpointSlices("d")
+			time.Sleep(time.Minute)
+			list, err := client.List(t.Context(), metav1.ListOptions{})
+			if err != nil || len(list.Items) != 1 {
+				t.Fatalf("%d slices (%v), want 1", len(list.Items), err)
+			}
+			given := &list.Items[0]
+			given.Labels[label] = "another"
+			if _, err := client.Update(t.Context(), given, metav1.UpdateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			list, err = client.List(t.Context(), metav1.ListOptions{LabelSelector: discoveryv1.LabelManagedBy + "=" + controllerName + "," + discoveryv1.LabelServiceName + "=web"})
+			if err != nil || len(list.Items) != 1 || len(list.Items[0].Endpoints) != 1 {
+				t.Errorf("%s: slices %+v (%v), want one with the endpoint", label, list.Items, err)
+			}
+		})
+	}
+}
+
+func TestARefusedWriteIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		l.Fail = func(_, resource, _ string, _ runtime.Object) error {
+			if resource == "endpointslices" {
+				return errors.New("refused")
+			}
+			return nil
+		}
+		l.Seed(&v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}, backend("p", "10.1.0.1", v1.ConditionTrue), web())
+		l.Run(t, New(l.Informers, l.Client, l.Events, 100, 0, 1))
+		if events := strings.Join(l.Recorded(), "\n"); !strings.Contains(events, "Warning FailedToUpdateEndpointSlices Error updating Endpoint Slices for Service d/web: ") {
+			t.Errorf("events:\n%s", events)
+		}
+	})
+}
+
+// The hints follow the nodes: with one of two zones down they would send traffic nowhere.
+func TestHintsGoWithTheirZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		service := web()
+		service.Annotations = map[string]string{v1.AnnotationTopologyMode: "Auto"}
+		l.Seed(service)
+		for i := range 2 {
+			node := &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("n", i), Labels: map[string]string{v1.LabelTopologyZone: fmt.Sprint("z", i)}}}
+			node.Status.Allocatable = v1.ResourceList{v1.ResourceCPU: resource.MustParse("4")}
+			node.Status.Conditions = []v1.NodeCondition{{Type: v1.NodeReady, Status: v1.ConditionTrue}}
+			l.Seed(node)
+			for j := range 3 {
+				pod := backend(fmt.Sprintf("p%d%d", i, j), fmt.Sprintf("10.1.%d.%d", i, j), v1.ConditionTrue)
+				pod.Spec.NodeName = node.Name
+				l.Seed(pod)
+			}
+		}
+		l.Run(t, New(l.Informers, l.Client, l.Events, 100, 0, 1))
+		hinted := func() int {
+			t.Helper()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			list, err := l.Client.DiscoveryV1().EndpointSlices("d").List(t.Context(), metav1.ListOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, s := range list.Items {
+				for _, e := range s.Endpoints {
+					if e.Hints != nil && len(e.Hints.ForZones) > 0 {
+						n++
+					}
+				}
+			}
+			return n
+		}
+		if n := hinted(); n != 6 {
+			t.Fatalf("%d endpoints with hints, want 6", n)
+		}
+		node, err := l.Client.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		node.Status.Conditions[0].Status = v1.ConditionFalse
+		if _, err := l.Client.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if n := hinted(); n != 0 {
+			t.Errorf("%d endpoints with hints though there is one zone left", n)
 		}
 	})
 }

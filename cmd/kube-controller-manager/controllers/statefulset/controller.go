@@ -229,14 +229,14 @@ func (c *controller) act(ctx context.Context, owner pods.Owner, set *appsv1.Stat
 	return nil
 }
 
-func (c *controller) createClaim(ctx context.Context, set *appsv1.StatefulSet, claim *v1.PersistentVolumeClaim) error {
-	created, err := c.client.CoreV1().PersistentVolumeClaims(set.Namespace).Create(ctx, claim, metav1.CreateOptions{})
+func (c *controller) createClaim(ctx context.Context, set *appsv1.StatefulSet, claim NewClaim) error {
+	created, err := c.client.CoreV1().PersistentVolumeClaims(set.Namespace).Create(ctx, claim.PersistentVolumeClaim, metav1.CreateOptions{})
 	if err != nil {
-		c.event(set, err, "FailedCreate", "create Claim %s in StatefulSet %s failed error: %v", claim.Name, set.Name, err)
+		c.event(set, err, "FailedCreate", "create Claim %s for Pod %s in StatefulSet %s failed error: %s", claim.Name, claim.Pod, set.Name, err)
 		return err
 	}
 	c.loop.Wrote(c.claimInf, reconcile.KeyOf(set), created)
-	c.recorder.Eventf(set, v1.EventTypeNormal, "SuccessfulCreate", "create Claim %s in StatefulSet %s success", claim.Name, set.Name)
+	c.recorder.Eventf(set, v1.EventTypeNormal, "SuccessfulCreate", "create Claim %s Pod %s in StatefulSet %s success", claim.Name, claim.Pod, set.Name)
 	return nil
 }
 

@@ -2,8 +2,10 @@ package statefulset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
@@ -88,6 +91,39 @@ func TestHistoryAndRollback(t *testing.T) {
 		}
 		if !strings.Contains(strings.Join(l.Recorded(), "\n"), "create Pod db-0 in StatefulSet db successful") {
 			t.Error("no event of a creation")
+		}
+	})
+}
+
+func TestClaimsAreToldWithTheirPods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		refuse := true
+		l.Fail = func(verb, resource, _ string, _ runtime.Object) error {
+			if refuse && verb == "create" && resource == "persistentvolumeclaims" {
+				return errors.New("refused")
+			}
+			return nil
+		}
+		begin(t, l)
+		set := stateful(1)
+		set.Spec.VolumeClaimTemplates = []v1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
+		if _, err := l.Client.AppsV1().StatefulSets("default").Create(t.Context(), set, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		refuse = false
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		events := l.Recorded()
+		for _, want := range []string{
+			"Warning FailedCreate create Claim data-db-0 for Pod db-0 in StatefulSet db failed error: refused",
+			"Normal SuccessfulCreate create Claim data-db-0 Pod db-0 in StatefulSet db success",
+		} {
+			if !slices.Contains(events, want) {
+				t.Errorf("no event %q in %q", want, events)
+			}
 		}
 	})
 }

@@ -35,6 +35,12 @@ type Input struct {
 	Now   time.Time
 }
 
+// NewClaim is a claim to create, and the name of the pod that it is for.
+type NewClaim struct {
+	*v1.PersistentVolumeClaim
+	Pod string
+}
+
 // ClaimUpdate is a claim whose owner references are to change.
 type ClaimUpdate struct {
 	Claim  *v1.PersistentVolumeClaim
@@ -44,7 +50,7 @@ type ClaimUpdate struct {
 // Plan is one step of a StatefulSet.
 type Plan struct {
 	// Claims of pods that exist or are to be created, which do not exist yet.
-	Claims []*v1.PersistentVolumeClaim
+	Claims []NewClaim
 	// Owners are claims that come under another retention rule.
 	Owners []ClaimUpdate
 	Create []*v1.Pod
@@ -233,7 +239,7 @@ func (p *planner) ensureClaims(pod *v1.Pod, ordinal int) bool {
 		case have == nil:
 			if pod.UID == "" || pod.Status.Phase == v1.PodPending {
 				claim.OwnerReferences, _ = claimOwners(p.Set, pod, claim)
-				p.plan.Claims = append(p.plan.Claims, claim)
+				p.plan.Claims = append(p.plan.Claims, NewClaim{claim, pod.Name})
 			}
 		case pod.UID == "" && (have.DeletionTimestamp != nil || staleClaim(pod, have)):
 			p.plan.Blocked = fmt.Errorf("PersistentVolumeClaim %s/%s of pod %s is being deleted", have.Namespace, have.Name, pod.Name)

@@ -63,7 +63,7 @@ func (w *world) step() Plan {
 		w.log = append(w.log, strings.TrimSpace(text))
 	}
 	for _, c := range p.Claims {
-		w.claims[c.Name] = c
+		w.claims[c.Name] = c.PersistentVolumeClaim
 	}
 	for _, o := range p.Owners {
 		o.Claim.OwnerReferences = o.Owners

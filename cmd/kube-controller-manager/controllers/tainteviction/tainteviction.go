@@ -3,6 +3,7 @@ package tainteviction
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -46,7 +47,8 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 			return reconcile.Result{RequeueAfter: left}, nil
 		}
 		recorder.Event(pod, v1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod "+key.String())
-		patch := []byte(`{"status":{"conditions":[{"type":"DisruptionTarget","status":"True","reason":"DeletionByTaintManager","message":"Taint manager: deleting due to NoExecute taint","lastTransitionTime":"` + c.Now().UTC().Format(time.RFC3339) + `"}]}}`)
+		patch := fmt.Appendf(nil, `{"metadata":{"uid":%q},"status":{"conditions":[{"type":"DisruptionTarget","status":"True","reason":"DeletionByTaintManager","message":"Taint manager: deleting due to NoExecute taint","lastTransitionTime":%q}]}}`,
+			pod.UID, c.Now().UTC().Format(time.RFC3339))
 		if _, err := client.CoreV1().Pods(key.Namespace).Patch(ctx, key.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
 			return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 		}

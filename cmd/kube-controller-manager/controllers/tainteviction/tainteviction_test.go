@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"pilotis.dev/pkg/reconcile"
+	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
 )
 
 func tolerating(seconds *int64) *v1.Pod {
@@ -131,5 +132,28 @@ func TestKubectlTaintEvictsInTime(t *testing.T) {
 		cancel()
 		factory.Shutdown()
 		time.Sleep(time.Second)
+	})
+}
+
+// The cache shows a pod that was replaced under its name: its successor, which tolerates the taint, is neither deleted nor announced.
+func TestASuccessorIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lab.New(t)
+		old, successor := tolerating(nil), tolerating(nil)
+		old.Spec.Tolerations, successor.UID = nil, "successor"
+		node := &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+		l.Seed(old, node)
+		l.Run(t, New(l.Informers, l.Client, l.Events, clock.RealClock{}))
+		l.Freeze("pods")
+		l.Seed(successor)
+		node.Spec.Taints = []v1.Taint{{Key: "k", Effect: v1.TaintEffectNoExecute}}
+		l.Seed(node)
+		time.Sleep(time.Second)
+		l.Thaw()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if pod := l.Pods()["p"]; pod == nil || len(pod.Status.Conditions) != 0 {
+			t.Errorf("the successor is %+v", pod)
+		}
 	})
 }

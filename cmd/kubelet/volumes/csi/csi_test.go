@@ -14,6 +14,7 @@ import (
 
 	spec "github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	v1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -296,6 +297,100 @@ func TestInlineVolumes(t *testing.T) {
 	persistent := request(m, "u2")
 	if _, err := m.Mount(t.Context(), persistent); err == nil || !strings.Contains(err.Error(), "does not support volume lifecycle mode Persistent") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAVolumeOfADriverWithoutObjectIsAttached(t *testing.T) {
+	m, d, client := node(t, &v1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "key"}})
+	attachment := &storagev1.VolumeAttachment{ObjectMeta: metav1.ObjectMeta{Name: attachmentName("h1", "disk.example", "n1")}, Status: storagev1.VolumeAttachmentStatus{Attached: true, AttachmentMetadata: map[string]string{"dev": "sdb"}}}
+	if _, err := client.StorageV1().VolumeAttachments().Create(t.Context(), attachment, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Mount(t.Context(), request(m, "u1")); err != nil {
+		t.Fatal(err)
+	}
+	if s := d.story(); s != "stage h1 map[dev:sdb], publish h1" {
+		t.Errorf("mounting: %s", s)
+	}
+}
+
+func TestTheGroupOfARootThatMatchesIsLeftAlone(t *testing.T) {
+	policy, attach, onMismatch := storagev1.FileFSGroupPolicy, false, v1.FSGroupChangeOnRootMismatch
+	m, _, _ := node(t, &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: "disk.example"}, Spec: storagev1.CSIDriverSpec{FSGroupPolicy: &policy, AttachRequired: &attach}},
+		&v1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "key"}})
+	for _, tt := range []struct {
+		policy *v1.PodFSGroupChangePolicy
+		want   os.FileMode
+	}{{&onMismatch, 0o600}, {nil, 0o660}} {
+		r := request(m, "u1")
+		r.Pod.Spec.SecurityContext = &v1.PodSecurityContext{FSGroupChangePolicy: tt.policy}
+		if _, err := m.Mount(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(r.Dir, "mount", "file")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Mount(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != tt.want {
+			t.Errorf("a file of the volume: %v, error %v, want %v", info.Mode(), err, tt.want)
+		}
+	}
+}
+
+// counted tokens are each another one.
+type counted struct{ given int }
+
+func (c *counted) Token(context.Context, string, string, *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {
+	c.given++
+	return &authenticationv1.TokenRequest{Status: authenticationv1.TokenRequestStatus{Token: fmt.Sprintf("token-%d", c.given)}}, nil
+}
+
+func TestVolumesArePublishedAgainWithNewTokens(t *testing.T) {
+	const key = "csi.storage.k8s.io/serviceAccount.tokens"
+	yes, no := true, false
+	for _, tt := range []struct {
+		name                 string
+		inSecrets, republish *bool
+	}{{"in the context", nil, &yes}, {"in secrets", &yes, &yes}, {"once", &no, nil}} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, d, _ := node(t, &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: "disk.example"}, Spec: storagev1.CSIDriverSpec{TokenRequests: []storagev1.TokenRequest{{Audience: "vault"}},
+				RequiresRepublish: tt.republish, ServiceAccountTokenInSecrets: tt.inSecrets, VolumeLifecycleModes: []storagev1.VolumeLifecycleMode{storagev1.VolumeLifecycleEphemeral}}})
+			m.Tokens = &counted{}
+			r := request(m, "u1")
+			r.PV, r.Name, r.FSGroup, r.Inline = nil, "scratch", nil, &v1.CSIVolumeSource{Driver: "disk.example"}
+			if _, err := m.Mount(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			carrier, other := d.last.VolumeContext, d.last.Secrets
+			if tt.inSecrets == &yes {
+				carrier, other = other, carrier
+			}
+			if !strings.Contains(carrier[key], "token-1") || other[key] != "" {
+				t.Errorf("context %v, secrets %v", d.last.VolumeContext, d.last.Secrets)
+			}
+			d.story()
+			m.republish(t.Context())
+			if s := d.story(); strings.HasPrefix(s, "publish csi-") != (tt.republish == &yes) {
+				t.Errorf("a minute later: %q", s)
+			}
+			if got := d.last.VolumeContext[key] + d.last.Secrets[key]; strings.Contains(got, "token-2") != (tt.republish == &yes) {
+				t.Errorf("a minute later it has %s", got)
+			}
+			if err := m.Unmount(t.Context(), r.Dir); err != nil {
+				t.Fatal(err)
+			}
+			d.story()
+			m.republish(t.Context())
+			if s := d.story(); s != "" {
+				t.Errorf("after it was unmounted: %s", s)
+			}
+		})
 	}
 }
 

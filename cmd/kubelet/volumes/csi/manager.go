@@ -35,11 +35,13 @@ type Manager struct {
 
 	mu    sync.Mutex
 	locks map[string]*sync.Mutex // by driver and volume: staging is once a node
+	// mounted are, by folder, the volumes to publish again.
+	mounted map[string]mounted
 }
 
 // New returns a manager without drivers.
 func New(c Config) *Manager {
-	return &Manager{Config: c, drivers: drivers{list: map[string]*driver{}}, changed: make(chan struct{}, 1), locks: map[string]*sync.Mutex{}}
+	return &Manager{Config: c, drivers: drivers{list: map[string]*driver{}}, changed: make(chan struct{}, 1), locks: map[string]*sync.Mutex{}, mounted: map[string]mounted{}}
 }
 
 // Register takes a driver that has announced itself.
@@ -72,8 +74,9 @@ const (
 	mostRetry  = 30 * time.Second
 )
 
-// Run keeps the CSINode as the drivers are until ctx ends.
+// Run keeps the CSINode as the drivers are, and volumes as their drivers want them, until ctx ends.
 func (m *Manager) Run(ctx context.Context) {
+	go m.keepPublishing(ctx)
 	m.publishSoon()
 	wait := firstRetry
 	timer := time.NewTimer(0)

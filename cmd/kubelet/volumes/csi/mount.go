@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"pilotis.dev/cmd/kubelet/volumes"
 )
@@ -65,7 +67,11 @@ func (m *Manager) Mount(ctx context.Context, r volumes.CSIRequest) (device strin
 	if err := m.stage(ctx, v, published); err != nil {
 		return "", err
 	}
-	return m.publish(ctx, v, published)
+	device, err = m.publish(ctx, v, published)
+	if err == nil {
+		m.remember(v, published)
+	}
+	return device, err
 }
 
 func (m *Manager) gather(ctx context.Context, r volumes.CSIRequest) (*volume, error) {
@@ -106,8 +112,8 @@ func (m *Manager) gather(ctx context.Context, r volumes.CSIRequest) (*volume, er
 // driverObject reads the CSIDriver. A driver without one is taken as the API's defaults say, but for inline volumes,
 // which it must announce.
 func (m *Manager) driverObject(ctx context.Context, name string) (*storagev1.CSIDriver, error) {
-	if m.Client == nil {
-		return &storagev1.CSIDriver{}, nil
+	if m.Client == nil { // and nobody to attach volumes
+		return &storagev1.CSIDriver{Spec: storagev1.CSIDriverSpec{AttachRequired: new(bool)}}, nil
 	}
 	object, err := m.Client.StorageV1().CSIDrivers().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -118,7 +124,7 @@ func (m *Manager) driverObject(ctx context.Context, name string) (*storagev1.CSI
 
 // needsAttach: the API's default is that volumes are attached; inline ones never are.
 func (v *volume) needsAttach() bool {
-	return v.Inline == nil && v.object.Name != "" && (v.object.Spec.AttachRequired == nil || *v.object.Spec.AttachRequired)
+	return v.Inline == nil && ptr.Deref(v.object.Spec.AttachRequired, true)
 }
 
 func (m *Manager) stage(ctx context.Context, v *volume, published map[string]string) error {
@@ -141,30 +147,44 @@ func (m *Manager) stage(ctx context.Context, v *volume, published map[string]str
 }
 
 func (m *Manager) publish(ctx context.Context, v *volume, published map[string]string) (device string, err error) {
-	secrets, err := m.secrets(ctx, v.publishRef)
-	if err != nil {
-		return "", err
-	}
-	attributes, err := m.attributes(ctx, v)
-	if err != nil {
+	if err := m.nodePublish(ctx, v, published); err != nil {
 		return "", err
 	}
 	target := targetOf(v.Dir)
-	_, err = v.driver.node.NodePublishVolume(ctx, &spec.NodePublishVolumeRequest{
-		VolumeId: v.Handle, PublishContext: published, StagingTargetPath: v.Staging, TargetPath: target, VolumeCapability: v.capability(),
-		Readonly: v.ReadOnly, Secrets: secrets, VolumeContext: attributes})
-	if err != nil {
-		return "", fmt.Errorf("NodePublishVolume of %s: %w", v.Handle, err)
-	}
 	if v.Block {
 		return target, nil
 	}
-	if v.FSGroup != nil && v.givesGroup() {
+	if v.FSGroup != nil && v.givesGroup() && !volumes.GroupSettled(target, v.Pod, *v.FSGroup) {
 		if err := volumes.GiveToGroup(target, *v.FSGroup, v.ReadOnly); err != nil {
 			return "", err
 		}
 	}
 	return "", nil
+}
+
+// nodePublish has the driver show the volume to the pod.
+func (m *Manager) nodePublish(ctx context.Context, v *volume, published map[string]string) error {
+	secrets, err := m.secrets(ctx, v.publishRef)
+	if err != nil {
+		return err
+	}
+	tokens, err := m.tokens(ctx, v)
+	if err != nil {
+		return err
+	}
+	attributes := v.podAttributes()
+	if ptr.Deref(v.object.Spec.ServiceAccountTokenInSecrets, false) {
+		maps.Copy(secrets, tokens)
+	} else {
+		maps.Copy(attributes, tokens)
+	}
+	_, err = v.driver.node.NodePublishVolume(ctx, &spec.NodePublishVolumeRequest{
+		VolumeId: v.Handle, PublishContext: published, StagingTargetPath: v.Staging, TargetPath: targetOf(v.Dir), VolumeCapability: v.capability(),
+		Readonly: v.ReadOnly, Secrets: secrets, VolumeContext: attributes})
+	if err != nil {
+		return fmt.Errorf("NodePublishVolume of %s: %w", v.Handle, err)
+	}
+	return nil
 }
 
 // targetOf is where the driver puts the volume.
@@ -222,21 +242,24 @@ func (v *volume) accessMode() spec.VolumeCapability_AccessMode_Mode {
 	return spec.VolumeCapability_AccessMode_SINGLE_NODE_WRITER
 }
 
-// attributes adds what the driver wants to know of the pod.
-func (m *Manager) attributes(ctx context.Context, v *volume) (map[string]string, error) {
+// podAttributes are the volume's, with what the driver wants to know of the pod.
+func (v *volume) podAttributes() map[string]string {
 	out := map[string]string{}
-	for k, value := range v.attributes {
-		out[k] = value
-	}
-	if p := v.object.Spec.PodInfoOnMount; p != nil && *p {
+	maps.Copy(out, v.attributes)
+	if ptr.Deref(v.object.Spec.PodInfoOnMount, false) {
 		out["csi.storage.k8s.io/pod.name"] = v.Pod.Name
 		out["csi.storage.k8s.io/pod.namespace"] = v.Pod.Namespace
 		out["csi.storage.k8s.io/pod.uid"] = string(v.Pod.UID)
 		out["csi.storage.k8s.io/serviceAccount.name"] = v.Pod.Spec.ServiceAccountName
 		out["csi.storage.k8s.io/ephemeral"] = strconv.FormatBool(v.Inline != nil)
 	}
+	return out
+}
+
+// tokens are those of the pod's service account that the driver asks for, under the key by which it finds them; none: it asks for none.
+func (m *Manager) tokens(ctx context.Context, v *volume) (map[string]string, error) {
 	if len(v.object.Spec.TokenRequests) == 0 {
-		return out, nil
+		return nil, nil
 	}
 	if m.Tokens == nil {
 		return nil, errors.New("the driver asks for service account tokens, which this kubelet cannot get")
@@ -256,13 +279,13 @@ func (m *Manager) attributes(ctx context.Context, v *volume) (map[string]string,
 		tokens[want.Audience] = tr.Status
 	}
 	data, err := json.Marshal(tokens)
-	out["csi.storage.k8s.io/serviceAccount.tokens"] = string(data)
-	return out, err
+	return map[string]string{"csi.storage.k8s.io/serviceAccount.tokens": string(data)}, err
 }
 
+// secrets are those of the driver's own for a volume; none without a reference.
 func (m *Manager) secrets(ctx context.Context, ref *v1.SecretReference) (map[string]string, error) {
 	if ref == nil {
-		return nil, nil
+		return map[string]string{}, nil
 	}
 	if m.Client == nil {
 		return nil, fmt.Errorf("secret %s/%s cannot be read: this kubelet has no --kubeconfig", ref.Namespace, ref.Name)

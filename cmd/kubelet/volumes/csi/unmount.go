@@ -26,6 +26,7 @@ func (m *Manager) Unmount(ctx context.Context, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	defer m.lock(r.Driver, r.Handle)()
+	m.forget(dir)
 	d, err := m.drivers.get(r.Driver)
 	if err != nil {
 		return err

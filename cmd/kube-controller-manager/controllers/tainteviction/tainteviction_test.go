@@ -16,8 +16,8 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
-	"pilotis.dev/pkg/reconcile"
 	"pilotis.dev/cmd/kube-controller-manager/controllers/lab"
+	"pilotis.dev/pkg/reconcile"
 )
 
 func tolerating(seconds *int64) *v1.Pod {

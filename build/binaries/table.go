@@ -53,7 +53,7 @@ var All = []Binary{
 	containerd("containerd"),
 	containerd("containerd-shim-runc-v2"),
 	containerd("ctr"),
-	{Name: "runc", Module: "build/thirdparty/runc", Package: "github.com/opencontainers/runc", Tags: "seccomp netgo osusergo", Cgo: true},
+	{Name: "runc", Module: "build/thirdparty/runc", Package: "github.com/opencontainers/runc", Tags: "seccomp netgo osusergo urfave_cli_no_docs", Cgo: true},
 	cni("bridge", "main"),
 	cni("loopback", "main"),
 	cni("host-local", "ipam"),

@@ -188,7 +188,8 @@ func (a *Actor) RemoveContainer(ctx context.Context, o *observed.Pod, c *observe
 	return nil
 }
 
-// RemovePod removes everything that the runtime still has of a pod that ended, and its logs.
+// RemovePod removes everything that the runtime still has of a pod that ended, and its logs. Removing a sandbox stops it
+// (CRI, RemovePodSandbox): stopping it here too would only run the network plugins once more.
 func (a *Actor) RemovePod(ctx context.Context, o *observed.Pod) error {
 	for _, c := range o.Containers {
 		if err := a.RemoveContainer(ctx, o, c, true); err != nil {
@@ -196,9 +197,6 @@ func (a *Actor) RemovePod(ctx context.Context, o *observed.Pod) error {
 		}
 	}
 	for _, s := range o.Sandboxes {
-		if err := a.Runtime.StopPodSandbox(ctx, s.ID); err != nil {
-			return err
-		}
 		if err := a.Runtime.RemovePodSandbox(ctx, s.ID); err != nil {
 			return fmt.Errorf("removing sandbox %s: %w", s.ID, err)
 		}

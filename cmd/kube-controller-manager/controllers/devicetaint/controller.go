@@ -55,6 +55,8 @@ type Controller struct {
 	mu sync.Mutex
 	// evicted counts pods by the rule that they were deleted for.
 	evicted map[types.UID]int
+	// waiting are the pods whose deletion waits for the end of a toleration.
+	waiting map[reconcile.Key]types.UID
 }
 
 // New makes the controller.
@@ -66,6 +68,7 @@ func New(f informers.SharedInformerFactory, client kubernetes.Interface, recorde
 	c := &Controller{
 		client: client, recorder: recorder, clock: o.Clock, pods: pods.Lister(), podInf: pods.Informer(), claims: r.ResourceClaims().Lister(), claimInf: r.ResourceClaims().Informer(),
 		sliceInf: r.ResourceSlices().Informer(), rules: r.DeviceTaintRules().Lister(), ruleInf: r.DeviceTaintRules().Informer(), evicted: map[types.UID]int{},
+		waiting: map[reconcile.Key]types.UID{},
 	}
 	if err := c.claimInf.AddIndexers(cache.Indexers{claimsByPool: poolsOfClaim}); err != nil {
 		return nil, err
@@ -235,6 +238,7 @@ func (c *Controller) devices(driver, pool string) []resourcev1.Device {
 func (c *Controller) syncPod(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 	pod, err := c.pods.Pods(key.Namespace).Get(key.Name)
 	if err != nil || ended(pod) {
+		c.waited(key)
 		return reconcile.Result{}, reconcile.IgnoreNotFound(err)
 	}
 	rules, err := c.rules.List(labels.Everything())
@@ -244,11 +248,31 @@ func (c *Controller) syncPod(ctx context.Context, key reconcile.Key) (reconcile.
 	plan := PlanPod(c.claimsOf(pod), c.taints(rules), c.clock.Now())
 	switch {
 	case !plan.Due:
+		if c.waited(key) == pod.UID {
+			c.recorder.Event(pod, v1.EventTypeNormal, "DeviceTaintManagerEviction", "Cancelling deletion")
+		}
 		return reconcile.Result{}, nil
 	case plan.Left > 0:
+		c.wait(key, pod.UID)
 		return reconcile.Result{RequeueAfter: plan.Left}, nil
 	}
 	return reconcile.Result{}, c.evict(ctx, pod, plan)
+}
+
+// wait notes that the pod's deletion waits.
+func (c *Controller) wait(key reconcile.Key, pod types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting[key] = pod
+}
+
+// waited returns the pod whose deletion waited; "": none did. It does no longer.
+func (c *Controller) waited(key reconcile.Key) types.UID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pod := c.waiting[key]
+	delete(c.waiting, key)
+	return pod
 }
 
 func (c *Controller) syncRule(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {

@@ -148,6 +148,22 @@ func TestTolerations(t *testing.T) {
 	}
 }
 
+// A taint that goes in time leaves the pod where it is, and one event says so.
+func TestATaintThatGoesCancels(t *testing.T) {
+	minute := resourcev1.DeviceToleration{Operator: resourcev1.DeviceTolerationOpExists, TolerationSeconds: ptr.To[int64](60)}
+	story(t, []resourcev1.DeviceToleration{minute}, func(s *stage) {
+		s.publish("tainted", 1, broken(resourcev1.DeviceTaintEffectNoExecute))
+		time.Sleep(5 * time.Second)
+		s.publish("mended", 2)
+		s.publish("mended again", 3)
+		time.Sleep(5 * time.Minute)
+		s.stays("without the taint", true)
+		if got := strings.Join(s.Recorded(), "\n"); got != "Normal DeviceTaintManagerEviction Cancelling deletion" {
+			t.Errorf("events %q", got)
+		}
+	})
+}
+
 func TestARuleEvictsAndTells(t *testing.T) {
 	story(t, nil, func(s *stage) {
 		s.publish("slice", 1)

@@ -56,10 +56,10 @@ func New(m metadata.Interface, w *kinds.Watcher, mapper meta.ResettableRESTMappe
 				return
 			}
 			// Deleted and created again under one name, seen as an update.
-			c.gone(old.GetUID())
+			c.gone(k, old.GetUID())
 			c.look(c.graph.set(newNode(k, o)))
 		},
-		Gone:  func(_ kinds.Kind, o metav1.Object) { c.gone(o.GetUID()) },
+		Gone:  func(k kinds.Kind, o metav1.Object) { c.gone(k, o.GetUID()) },
 		Kinds: c.kindsChanged,
 	})
 	return c
@@ -74,11 +74,14 @@ func (c *Collector) look(uids []types.UID) {
 	}
 }
 
-func (c *Collector) gone(uid types.UID) {
-	c.mu.Lock()
-	delete(c.unresolved, uid)
-	c.mu.Unlock()
-	c.look(c.graph.remove(uid))
+func (c *Collector) gone(k kinds.Kind, uid types.UID) {
+	affected, removed := c.graph.remove(k, uid)
+	if removed {
+		c.mu.Lock()
+		delete(c.unresolved, uid)
+		c.mu.Unlock()
+	}
+	c.look(affected)
 }
 
 func (c *Collector) kindsChanged() {

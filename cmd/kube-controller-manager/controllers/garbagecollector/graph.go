@@ -88,17 +88,22 @@ func (g *graph) set(n *node) []types.UID {
 	return affected
 }
 
-// remove forgets an object and returns those that have to be looked at because it is gone.
-func (g *graph) remove(uid types.UID) []types.UID {
+// remove forgets an object and returns those that have to be looked at because it is gone. An object that was seen in
+// another version of its kind since is not.
+func (g *graph) remove(k kinds.Kind, uid types.UID) (affected []types.UID, removed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	affected := g.dependentsLocked(uid)
-	if n := g.nodes[uid]; n != nil {
+	n := g.nodes[uid]
+	if n != nil && n.Kind.GroupVersionResource != k.GroupVersionResource {
+		return nil, false
+	}
+	affected = g.dependentsLocked(uid)
+	if n != nil {
 		affected = append(affected, g.waitingOwners(n)...)
 		g.unlink(n)
 	}
 	delete(g.nodes, uid)
-	return affected
+	return affected, true
 }
 
 // waitingOwners are n's owners that wait for their dependents to go.

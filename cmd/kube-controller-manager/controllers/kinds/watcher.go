@@ -30,9 +30,10 @@ type Kind struct {
 type Handler struct {
 	// Changed: obj was added or updated; old is nil when it was added.
 	Changed func(k Kind, old, obj metav1.Object)
-	// Gone: obj, as last known, was deleted.
+	// Gone: obj, as last known, was deleted, or k is no longer served in this version. In the latter case a Changed in
+	// another version may have come before.
 	Gone func(k Kind, obj metav1.Object)
-	// Kinds, if set, is called after the set of kinds has changed.
+	// Kinds, if set, is called after the set of kinds has changed, before Gone for the objects of those that went.
 	Kinds func()
 }
 
@@ -69,7 +70,7 @@ type monitor struct {
 	informer cache.SharedIndexInformer
 	synced   func() bool
 	since    time.Time
-	stop     func()
+	stop     func() // no call of a handler comes after it
 }
 
 // Discovery is repeated when a definition of kinds changes, some times because what it defines is served a moment later, and
@@ -171,31 +172,25 @@ func (w *Watcher) discover(ctx context.Context, running *sync.WaitGroup) bool {
 		}
 	}
 	wanted := Deletable(lists)
+	// A kind that moves to another version is not followed in both: the later call would win, whichever it is.
+	dropped := w.outdated(wanted, err == nil)
+	for _, m := range dropped {
+		m.stop()
+		klog.FromContext(ctx).V(2).Info("Kind is no longer served", "resource", m.kind.String())
+	}
 	w.mu.Lock()
-	changed := !w.known
+	changed := !w.known || len(dropped) > 0
 	w.known = true
+	for _, m := range dropped {
+		delete(w.monitors, m.kind.GroupVersionResource)
+	}
 	for gvr, kind := range wanted {
 		if w.monitors[gvr] == nil {
 			w.monitors[gvr] = w.start(ctx, kind, running)
 			changed = true
 		}
 	}
-	var dropped []*monitor
-	for gvr, m := range w.monitors {
-		// From a partial answer it does not follow that a kind is gone.
-		if _, stays := wanted[gvr]; !stays && err == nil {
-			m.stop()
-			delete(w.monitors, gvr)
-			changed, dropped = true, append(dropped, m)
-			klog.FromContext(ctx).V(2).Info("Kind is no longer served", "resource", gvr.String())
-		}
-	}
 	w.mu.Unlock()
-	for _, m := range dropped {
-		for _, obj := range m.informer.GetStore().List() {
-			w.gone(m.kind, obj)
-		}
-	}
 	if changed {
 		for _, h := range w.handlers {
 			if h.Kinds != nil {
@@ -203,7 +198,30 @@ func (w *Watcher) discover(ctx context.Context, running *sync.WaitGroup) bool {
 			}
 		}
 	}
+	for _, m := range dropped {
+		for _, obj := range m.informer.GetStore().List() {
+			w.gone(m.kind, obj)
+		}
+	}
 	return err == nil
+}
+
+// outdated are the monitors of kinds that are no longer wanted in their version. From a partial answer it does not follow
+// that a kind is gone, unless it has it in another version.
+func (w *Watcher) outdated(wanted map[schema.GroupVersionResource]Kind, complete bool) []*monitor {
+	elsewhere := map[schema.GroupResource]bool{}
+	for gvr := range wanted {
+		elsewhere[gvr.GroupResource()] = true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []*monitor
+	for gvr, m := range w.monitors {
+		if _, stays := wanted[gvr]; !stays && (complete || elsewhere[gvr.GroupResource()]) {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 func (w *Watcher) start(ctx context.Context, kind Kind, running *sync.WaitGroup) *monitor {
@@ -231,8 +249,9 @@ func (w *Watcher) start(ctx context.Context, kind Kind, running *sync.WaitGroup)
 	m.synced = registration.HasSynced
 	if own {
 		watching, cancel := context.WithCancel(ctx)
-		m.stop = cancel
-		running.Go(func() { m.informer.RunWithContext(watching) })
+		silent := make(chan struct{})
+		m.stop = func() { cancel(); <-silent }
+		running.Go(func() { defer close(silent); m.informer.RunWithContext(watching) })
 	} else {
 		m.stop = func() { _ = m.informer.RemoveEventHandler(registration) }
 	}

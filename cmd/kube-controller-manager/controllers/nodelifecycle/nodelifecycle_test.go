@@ -51,6 +51,9 @@ func TestTaintsFollowConditions(t *testing.T) {
 		want string
 	}{
 		{"ready", with(node("n", is(v1.NodeReady, v1.ConditionTrue)), unreachable, users), evictNothing, "example.org/mine:NoExecute"},
+		{"users' of our keys", with(node("n", is(v1.NodeReady, v1.ConditionTrue), is(v1.NodeMemoryPressure, v1.ConditionTrue)),
+			v1.Taint{Key: v1.TaintNodeMemoryPressure, Effect: v1.TaintEffectNoExecute}, v1.Taint{Key: v1.TaintNodeNotReady, Effect: v1.TaintEffectPreferNoSchedule}),
+			evictNothing, "memory-pressure:NoExecute not-ready:PreferNoSchedule memory-pressure:NoSchedule"},
 		{"cordoned", cordoned, evictNothing, "unschedulable:NoSchedule"},
 		{"new", node("n"), evictAsIs, "not-ready:NoSchedule"},
 		{"not ready, before its turn", node("n", is(v1.NodeReady, v1.ConditionFalse)), evictAsIs, "not-ready:NoSchedule"},

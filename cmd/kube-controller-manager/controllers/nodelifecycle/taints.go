@@ -17,10 +17,15 @@ const (
 	evictNow                     // it gets one
 )
 
-// managed are the taints that follow from conditions; the others are users'.
-var managed = map[string]bool{
-	v1.TaintNodeNotReady: true, v1.TaintNodeUnreachable: true, v1.TaintNodeMemoryPressure: true, v1.TaintNodeDiskPressure: true,
-	v1.TaintNodePIDPressure: true, v1.TaintNodeNetworkUnavailable: true, v1.TaintNodeUnschedulable: true,
+// managed are the keys of taints that follow from conditions, with the effects that those have.
+var managed = map[string][]v1.TaintEffect{
+	v1.TaintNodeNotReady:           {v1.TaintEffectNoSchedule, v1.TaintEffectNoExecute},
+	v1.TaintNodeUnreachable:        {v1.TaintEffectNoSchedule, v1.TaintEffectNoExecute},
+	v1.TaintNodeMemoryPressure:     {v1.TaintEffectNoSchedule},
+	v1.TaintNodeDiskPressure:       {v1.TaintEffectNoSchedule},
+	v1.TaintNodePIDPressure:        {v1.TaintEffectNoSchedule},
+	v1.TaintNodeNetworkUnavailable: {v1.TaintEffectNoSchedule},
+	v1.TaintNodeUnschedulable:      {v1.TaintEffectNoSchedule},
 }
 
 // pressures are the conditions beside Ready that keep new pods away.
@@ -43,12 +48,12 @@ func evicting(n *v1.Node) bool {
 	})
 }
 
-// Taints are those that the node should have: users' as they are, and those of its conditions (documentation of
+// Taints are those that the node should have: users', also of our keys with other effects, as they are, and those of its conditions (documentation of
 // taint-based evictions). One that is there already keeps its time.
 func Taints(n *v1.Node, e eviction, now time.Time) []v1.Taint {
 	var want []v1.Taint
 	for _, t := range n.Spec.Taints {
-		if !managed[t.Key] {
+		if !slices.Contains(managed[t.Key], t.Effect) {
 			want = append(want, t)
 		}
 	}

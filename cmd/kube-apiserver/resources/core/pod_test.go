@@ -170,3 +170,21 @@ func TestAffinityToOwnRevision(t *testing.T) {
 		t.Errorf("a selector came from nowhere: %v", got)
 	}
 }
+
+// Spread constraints count only pods that share the new pod's values of matchLabelKeys (KEP-3243).
+func TestSpreadOfOwnRevision(t *testing.T) {
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "a", "revision": "7"}},
+		Spec: corev1.PodSpec{TopologySpreadConstraints: []corev1.TopologySpreadConstraint{
+			{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "a"}}, MatchLabelKeys: []string{"revision", "missing"}},
+			{LabelSelector: &metav1.LabelSelector{}},
+			{MatchLabelKeys: []string{"revision"}},
+		}},
+	}
+	preparePod(t.Context(), p)
+	for i, want := range []string{"app=a,revision in (7)", "<none>", "<none>"} {
+		if got := metav1.FormatLabelSelector(p.Spec.TopologySpreadConstraints[i].LabelSelector); got != want {
+			t.Errorf("constraint %d selects %q, want %q", i, got, want)
+		}
+	}
+}

@@ -52,10 +52,11 @@ type Kind[T Object] struct {
 	PrepareCreate func(ctx context.Context, obj T)
 	PrepareUpdate func(ctx context.Context, obj, old T)
 	PrepareStatus func(ctx context.Context, obj, old T)
-	// ValidateCreate and ValidateUpdate find faults that need the request; faults of the object alone are found by
-	// the validation library.
+	// ValidateCreate, ValidateUpdate and ValidateStatus find faults that need the request; faults of the object alone
+	// are found by the validation library.
 	ValidateCreate func(ctx context.Context, obj T) field.ErrorList
 	ValidateUpdate func(ctx context.Context, obj, old T) field.ErrorList
+	ValidateStatus func(ctx context.Context, obj, old T) field.ErrorList
 	// Warnings tells the client of accepted but doubtful content. old is nil on create.
 	Warnings func(ctx context.Context, obj, old T) []string
 

@@ -144,8 +144,12 @@ func (s statusStrategy[T]) PrepareForUpdate(ctx context.Context, o, oldO runtime
 	}
 }
 
-func (s statusStrategy[T]) ValidateUpdate(_ context.Context, o, old runtime.Object) field.ErrorList {
-	return s.rules.StatusUpdate(o, old)
+func (s statusStrategy[T]) ValidateUpdate(ctx context.Context, o, old runtime.Object) field.ErrorList {
+	errs := s.rules.StatusUpdate(o, old)
+	if s.kind.ValidateStatus != nil {
+		errs = append(errs, s.kind.ValidateStatus(ctx, o.(T), old.(T))...)
+	}
+	return errs
 }
 
 func (statusStrategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {

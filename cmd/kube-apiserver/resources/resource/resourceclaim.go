@@ -6,6 +6,7 @@ import (
 
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"pilotis.dev/cmd/kube-apiserver/resources/kind"
 )
@@ -13,6 +14,7 @@ import (
 // ResourceClaims declares resourceclaims.
 func ResourceClaims() *kind.Kind[*resourcev1.ResourceClaim] {
 	type T = *resourcev1.ResourceClaim
+	var admin adminAccess
 	return &kind.Kind[T]{
 		Group: "resource.k8s.io", Versions: []string{"v1", "v1beta2", "v1beta1"}, Resource: "resourceclaims", Singular: "resourceclaim",
 		New:             func() T { return &resourcev1.ResourceClaim{} },
@@ -21,6 +23,13 @@ func ResourceClaims() *kind.Kind[*resourcev1.ResourceClaim] {
 		Status:          kind.Field(func(c T) *resourcev1.ResourceClaimStatus { return &c.Status }),
 		StatusKeepsMeta: true,
 		PrepareStatus:   func(_ context.Context, c, old T) { c.Finalizers = old.Finalizers },
+		Configure:       admin.configure,
+		ValidateCreate: func(ctx context.Context, c T) field.ErrorList {
+			return admin.requested(ctx, c.Namespace, c.Spec.Devices.Requests, field.NewPath("spec", "devices", "requests"))
+		},
+		ValidateStatus: func(ctx context.Context, c, old T) field.ErrorList {
+			return admin.granted(ctx, c.Namespace, c.Status.Allocation, old.Status.Allocation)
+		},
 		Columns: []kind.Column[T]{
 			kind.Name[T](),
 			kind.Text("State", claimState),

@@ -10,8 +10,8 @@ import (
 
 // containerdConfig is containerd 2's configuration of a node. OOM scores below the node's own are refused by
 // machines that lack CAP_SYS_RESOURCE, hence the restriction; images are imported, never pulled. The CPU rates of
-// containers are as old as cAdvisor's were, 10 s: a look at each of them every second, the default, made the shims a
-// seventh busier (docs/performance.md).
+// containers are as old as cAdvisor's were, 10 s: a look at each of them every second, the default, is 15 % of what the
+// shims do while pods start (docs/performance.md).
 const containerdConfig = `version = 3
 [plugins."io.containerd.cri.v1.images"]
   snapshotter = "overlayfs"

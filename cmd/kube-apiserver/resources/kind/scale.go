@@ -144,7 +144,7 @@ func (s *Scale[T]) apply(ctx context.Context, obj T, info rest.UpdatedObjectInfo
 	}
 	if scale.UID != "" && scale.UID != obj.GetUID() {
 		return nil, apierrors.NewConflict(s.store.DefaultQualifiedResource, obj.GetName(),
-			fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", scale.UID, obj.GetUID()))
+			fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", scale.UID, obj.GetUID())) //nolint:staticcheck // as clients know it
 	}
 	if errs := s.rules.Subresource("scale", scale, old); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(autoscalingv1.SchemeGroupVersion.WithKind("Scale").GroupKind(), scale.Name, errs)

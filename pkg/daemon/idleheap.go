@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
@@ -35,7 +34,7 @@ func releaseWhenQuiet(ctx context.Context) {
 		}
 		now := readHeap()
 		if worthReleasing(last, now) {
-			debug.FreeOSMemory()
+			releaseHeap()
 			now = readHeap()
 		}
 		last = now

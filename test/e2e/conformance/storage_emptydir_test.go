@@ -94,7 +94,10 @@ func TestManyConfigMapsInPods(t *testing.T) {
 			t.Errorf("pod %s reads %q", name, got)
 		}
 	}
-	if failed := s.kubectl("get", "events", "--field-selector=reason=FailedMount", "-o", "name"); failed != "" {
-		t.Errorf("volumes failed on the way: %s", failed)
+	for failed := range strings.Lines(s.kubectl("get", "events", "--field-selector=reason=FailedMount", "-o", `jsonpath={range .items[*]}{.message}{"\n"}{end}`)) {
+		// A slow API server only delays a pod: fifty objects are asked for at once.
+		if !strings.Contains(failed, "failed to sync configmap cache: timed out") {
+			t.Errorf("a volume failed on the way: %s", failed)
+		}
 	}
 }

@@ -116,7 +116,7 @@ func (k *Kubelet) lacking(pod *v1.Pod) *status.Rejection {
 	allocatable := k.Allocatable()
 	for name, q := range resource.PodRequests(pod, resource.PodResourcesOptions{}) {
 		capacity, known := allocatable[name]
-		if q.IsZero() || (!known && !strings.Contains(string(name), "/")) {
+		if q.IsZero() || !known { // of what this node has not heard of, the scheduler keeps account
 			continue
 		}
 		total := used[name]

@@ -253,6 +253,9 @@ func TestRefuse(t *testing.T) {
 			p.Spec.Containers[0].Resources.Requests = v1.ResourceList{v1.ResourceCPU: resource.MustParse(q)}
 		}
 	}
+	gpu := func(p *v1.Pod) {
+		p.Spec.Containers[0].Resources.Requests = v1.ResourceList{"example.com/gpu": resource.MustParse("1")}
+	}
 	for _, tt := range []struct {
 		name   string
 		pod    *v1.Pod
@@ -261,9 +264,10 @@ func TestRefuse(t *testing.T) {
 	}{
 		{"fits", apiPod("a", cpu("1")), nil, ""},
 		{"too much", apiPod("a", cpu("3")), nil, "OutOfcpu"},
-		{"a device nobody has", apiPod("a", func(p *v1.Pod) {
-			p.Spec.Containers[0].Resources.Requests = v1.ResourceList{"example.com/gpu": resource.MustParse("1")}
-		}), nil, "OutOfexample.com/gpu"},
+		{"a resource that the node has not heard of yet", apiPod("a", gpu), nil, ""},
+		{"a device that is gone", apiPod("a", gpu), func(n *world) {
+			n.Allocatable = func() v1.ResourceList { return v1.ResourceList{"example.com/gpu": resource.MustParse("0")} }
+		}, "OutOfexample.com/gpu"},
 		{"another node is wanted", apiPod("a", func(p *v1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "hdd"} }), nil, "NodeAffinity"},
 		{"this node is wanted", apiPod("a", func(p *v1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "ssd"} }), nil, ""},
 		{"another system", apiPod("a", func(p *v1.Pod) { p.Spec.OS = &v1.PodOS{Name: v1.Windows} }), nil, "PodOSNotSupported"},

@@ -25,6 +25,7 @@ func TestPartitionedUpdate(t *testing.T) {
 		t.Errorf("the versions are %s", got)
 	}
 	s.kubectl("delete", "pod", "db-0")
+	s.shows("true", "pod/db-0", ".status.containerStatuses[0].ready")
 	s.shows("1 3", "statefulset/db", ".status['updatedReplicas','readyReplicas']")
 	if got := s.versions(); got != "1 1 2" {
 		t.Errorf("the versions are %s when a pod below the partition came again", got)

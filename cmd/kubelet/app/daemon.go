@@ -201,7 +201,7 @@ func (d *daemon) build(ctx context.Context) error {
 		}
 		k.Images.Providers = providers.For
 	}
-	d.csi = csi.New(csi.Config{RootDir: o.RootDirectory, NodeName: k.Node, Client: d.client, Tokens: d.tokens, Announce: d.announce()})
+	d.csi = csi.New(csi.Config{RootDir: o.RootDirectory, NodeName: k.Node, Client: d.client, Tokens: d.tokens, Recorder: d.recorder, Announce: d.announce()})
 	volumeConfig.CSI = d.csi
 	d.volumes = volumes.New(volumeConfig)
 	k.Volumes = podVolumes{d.volumes}

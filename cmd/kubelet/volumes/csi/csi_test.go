@@ -67,7 +67,11 @@ func (d *fakeDriver) NodeGetInfo(context.Context, *spec.NodeGetInfoRequest) (*sp
 }
 
 func (d *fakeDriver) NodeGetCapabilities(context.Context, *spec.NodeGetCapabilitiesRequest) (*spec.NodeGetCapabilitiesResponse, error) {
-	return &spec.NodeGetCapabilitiesResponse{Capabilities: []*spec.NodeServiceCapability{{Type: &spec.NodeServiceCapability_Rpc{Rpc: &spec.NodeServiceCapability_RPC{Type: spec.NodeServiceCapability_RPC_STAGE_UNSTAGE_VOLUME}}}}}, nil
+	answer := &spec.NodeGetCapabilitiesResponse{}
+	for _, kind := range []spec.NodeServiceCapability_RPC_Type{spec.NodeServiceCapability_RPC_STAGE_UNSTAGE_VOLUME, spec.NodeServiceCapability_RPC_EXPAND_VOLUME} {
+		answer.Capabilities = append(answer.Capabilities, &spec.NodeServiceCapability{Type: &spec.NodeServiceCapability_Rpc{Rpc: &spec.NodeServiceCapability_RPC{Type: kind}}})
+	}
+	return answer, nil
 }
 
 func (d *fakeDriver) NodeStageVolume(_ context.Context, r *spec.NodeStageVolumeRequest) (*spec.NodeStageVolumeResponse, error) {
@@ -86,6 +90,10 @@ func (d *fakeDriver) NodePublishVolume(_ context.Context, r *spec.NodePublishVol
 		return nil, err
 	}
 	return &spec.NodePublishVolumeResponse{}, d.note("publish %s", r.VolumeId)
+}
+
+func (d *fakeDriver) NodeExpandVolume(_ context.Context, r *spec.NodeExpandVolumeRequest) (*spec.NodeExpandVolumeResponse, error) {
+	return &spec.NodeExpandVolumeResponse{}, d.note("grow %s at %s to %d", r.VolumeId, filepath.Base(r.VolumePath), r.CapacityRange.RequiredBytes)
 }
 
 func (d *fakeDriver) NodeUnpublishVolume(_ context.Context, r *spec.NodeUnpublishVolumeRequest) (*spec.NodeUnpublishVolumeResponse, error) {

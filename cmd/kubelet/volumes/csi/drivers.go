@@ -26,6 +26,7 @@ type driver struct {
 
 	stages      bool // NodeStageVolume and NodeUnstageVolume are needed
 	takesGroup  bool // the driver gives volumes to a group itself
+	expands     bool // the driver grows file systems on the node
 	singleMulti bool // it knows the access modes SINGLE_NODE_SINGLE_WRITER and …MULTI_WRITER
 }
 
@@ -127,6 +128,8 @@ func (d *driver) ask(ctx context.Context) error {
 			d.takesGroup = true
 		case spec.NodeServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER:
 			d.singleMulti = true
+		case spec.NodeServiceCapability_RPC_EXPAND_VOLUME:
+			d.expands = true
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
+	toolsrecord "k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 )
 
@@ -23,6 +24,7 @@ type Config struct {
 	NodeName string
 	Client   kubernetes.Interface // nil: no API server, inline volumes alone
 	Tokens   Tokens
+	Recorder toolsrecord.EventRecorder // nil: growth of volumes is told to claims alone
 	// Announce returns when the node's status names the volume as in use, so that nobody detaches it; nil: nobody could.
 	Announce func(ctx context.Context, volume v1.UniqueVolumeName) error
 }
@@ -35,7 +37,7 @@ type Manager struct {
 
 	mu    sync.Mutex
 	locks map[string]*sync.Mutex // by driver and volume: staging is once a node
-	// mounted are, by folder, the volumes to publish again.
+	// mounted are, by folder, the volumes to look after.
 	mounted map[string]mounted
 }
 
@@ -76,7 +78,7 @@ const (
 
 // Run keeps the CSINode as the drivers are, and volumes as their drivers want them, until ctx ends.
 func (m *Manager) Run(ctx context.Context) {
-	go m.keepPublishing(ctx)
+	go m.tend(ctx)
 	m.publishSoon()
 	wait := firstRetry
 	timer := time.NewTimer(0)

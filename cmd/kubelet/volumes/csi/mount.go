@@ -70,6 +70,7 @@ func (m *Manager) Mount(ctx context.Context, r volumes.CSIRequest) (device strin
 	device, err = m.publish(ctx, v, published)
 	if err == nil {
 		m.remember(v, published)
+		m.growAtMount(ctx, v)
 	}
 	return device, err
 }

@@ -6,29 +6,34 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 
 	"pilotis.dev/cmd/kubelet/volumes"
 )
 
-// republishEvery is how often a volume is published again whose driver asks for it.
-const republishEvery = time.Minute
+// tendEvery is how often mounted volumes are looked at: those that their drivers want published again, and those that may grow.
+const tendEvery = time.Minute
 
-// mounted is a volume that its driver wants published again, with what the driver's controller handed over for the node.
+// mounted is a volume that has to be looked at while it is mounted.
 type mounted struct {
 	volumes.CSIRequest
-	published map[string]string
+	published map[string]string // what the driver's controller handed over for the node
+	republish bool
+	grows     bool
+	size      resource.Quantity // that its file system has
 }
 
-// remember notes a volume that is mounted, if its driver asks for more than that.
+// remember notes a volume that is mounted, if there may be more to do.
 func (m *Manager) remember(v *volume, published map[string]string) {
-	if !ptr.Deref(v.object.Spec.RequiresRepublish, false) {
+	r := mounted{CSIRequest: v.CSIRequest, published: published, republish: ptr.Deref(v.object.Spec.RequiresRepublish, false), grows: v.canGrow(), size: sizeOf(v.CSIRequest)}
+	if !r.republish && !r.grows {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.mounted[v.Dir] = mounted{v.CSIRequest, published}
+	m.mounted[v.Dir] = r
 }
 
 func (m *Manager) forget(dir string) {
@@ -37,9 +42,32 @@ func (m *Manager) forget(dir string) {
 	delete(m.mounted, dir)
 }
 
-// keepPublishing republishes until ctx ends.
-func (m *Manager) keepPublishing(ctx context.Context) {
-	ticker := time.NewTicker(republishEvery)
+func (m *Manager) isMounted(dir string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, is := m.mounted[dir]
+	return is
+}
+
+// setSize notes that the volume has grown.
+func (m *Manager) setSize(dir string, size resource.Quantity) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r, is := m.mounted[dir]; is {
+		r.size = size
+		m.mounted[dir] = r
+	}
+}
+
+func (m *Manager) mountedThat(is func(mounted) bool) []mounted {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.DeleteFunc(slices.Collect(maps.Values(m.mounted)), func(r mounted) bool { return !is(r) })
+}
+
+// tend looks after mounted volumes until ctx ends.
+func (m *Manager) tend(ctx context.Context) {
+	ticker := time.NewTicker(tendEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -47,6 +75,7 @@ func (m *Manager) keepPublishing(ctx context.Context) {
 			return
 		case <-ticker.C:
 			m.republish(ctx)
+			m.growAll(ctx)
 		}
 	}
 }
@@ -54,10 +83,7 @@ func (m *Manager) keepPublishing(ctx context.Context) {
 // republish publishes again what its drivers want: they renew what they took from tokens and secrets. What fails is tried again the
 // next time; the volume stays.
 func (m *Manager) republish(ctx context.Context) {
-	m.mu.Lock()
-	all := slices.Collect(maps.Values(m.mounted))
-	m.mu.Unlock()
-	for _, r := range all {
+	for _, r := range m.mountedThat(func(r mounted) bool { return r.republish }) {
 		if err := m.republishOne(ctx, r); err != nil {
 			klog.FromContext(ctx).Info("A volume cannot be published again", "pod", klog.KObj(r.Pod), "volume", r.Name, "reason", err.Error())
 		}
@@ -72,10 +98,7 @@ func (m *Manager) republishOne(ctx context.Context, r mounted) error {
 		return err
 	}
 	defer m.lock(v.Driver, v.Handle)()
-	m.mu.Lock()
-	_, still := m.mounted[r.Dir]
-	m.mu.Unlock()
-	if !still {
+	if !m.isMounted(r.Dir) {
 		return nil // its pod has ended
 	}
 	return m.nodePublish(ctx, v, r.published)

@@ -74,7 +74,6 @@ func Command(d Daemon) *cobra.Command {
 				d.FeatureGates.AddMetrics()
 			}
 			cliflag.PrintFlags(cmd.Flags())
-			mapStartHeap()
 			ctx, stop := SignalContext()
 			defer stop()
 			settle := time.AfterFunc(startIsOver, releaseStart)

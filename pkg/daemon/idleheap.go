@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
@@ -34,7 +35,7 @@ func releaseWhenQuiet(ctx context.Context) {
 		}
 		now := readHeap()
 		if worthReleasing(last, now) {
-			releaseHeap()
+			debug.FreeOSMemory()
 			now = readHeap()
 		}
 		last = now

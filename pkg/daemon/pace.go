@@ -5,8 +5,6 @@ import (
 	"os"
 	"runtime/debug"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // ControlPlaneBurst is the Burst of the daemons that every object of a cluster passes through.
@@ -16,6 +14,8 @@ const (
 	paceEvery = time.Second
 	// usualPercent is how much of what lives a quiet heap grows by until it is collected, the runtime's own rule.
 	usualPercent = 100
+	// startPercent is that of a start, which makes little that dies.
+	startPercent = 300
 	// percentStep is what a change of the pace is rounded to: each stops the daemon for some microseconds.
 	percentStep = 50
 )
@@ -27,7 +27,8 @@ func paceCollector(ctx context.Context, burst uint64) {
 	if burst == 0 || os.Getenv("GOGC") != "" {
 		return
 	}
-	percent := usualPercent
+	percent := startPercent
+	debug.SetGCPercent(percent)
 	ticks := time.NewTicker(paceEvery)
 	defer ticks.Stop()
 	last := readHeap()
@@ -42,22 +43,17 @@ func paceCollector(ctx context.Context, burst uint64) {
 			percent = next
 			debug.SetGCPercent(percent)
 		}
-		if busy(last, now) { // what it grew by since the last look has small pages yet
-			adviseHeap(unix.MADV_HUGEPAGE)
-		}
 		last = now
 	}
 }
 
-// busy tells a daemon under a load, which may make its heap grow, by what it did since last, paceEvery ago.
-func busy(last, now heap) bool {
-	return now.allocated-last.allocated >= min(now.live, fewBytes)
-}
-
-// pace is the percentage by which the heap may grow, from what it did since last, paceEvery ago. The runtime's own rule
-// is right unless it collects every second or more often.
+// pace is the percentage by which the heap may grow, from what it did since last, paceEvery ago. A daemon is busy that
+// would have to be collected every second or more often.
 func pace(last, now heap, burst uint64) int {
-	if now.live == 0 || now.allocated-last.allocated < now.live {
+	if now.live == 0 {
+		return startPercent
+	}
+	if now.allocated-last.allocated < now.live {
 		return usualPercent
 	}
 	percent := int(burst * 100 / now.live)

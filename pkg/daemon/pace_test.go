@@ -14,7 +14,7 @@ func TestPace(t *testing.T) {
 		last, now heap
 		want      int
 	}{
-		"the first second":            {heap{}, heap{allocated: 30 * mb}, 100},
+		"the first second":            {heap{}, heap{allocated: 30 * mb}, 300},
 		"quiet":                       {heap{allocated: 900 * mb}, heap{allocated: 905 * mb, live: 40 * mb}, 100},
 		"busy and small":              {heap{allocated: 900 * mb}, heap{allocated: 1300 * mb, live: 40 * mb}, 300},
 		"busy, a little larger":       {heap{allocated: 900 * mb}, heap{allocated: 1300 * mb, live: 41 * mb}, 300},

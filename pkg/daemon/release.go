@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"bufio"
+	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,30 +19,38 @@ const startIsOver = 15 * time.Second
 // pages (a daemon runs through most of its code once, to register and to build). Pages that are needed again come
 // from the page cache.
 func releaseStart() {
-	releaseHeap()
-	program, err := os.Readlink("/proc/self/exe")
-	if err == nil {
-		err = eachMapping(func(m mapping) {
-			if !m.ofProgram(program) {
-				return
-			}
-			if _, _, errno := unix.Syscall(unix.SYS_MADVISE, m.start, m.length, unix.MADV_DONTNEED); errno != 0 {
-				klog.V(2).InfoS("The program's pages of the start are kept", "err", errno)
-			}
-		})
-	}
+	debug.FreeOSMemory()
+	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
 		klog.V(2).InfoS("The program's pages of the start are kept", "err", err)
+		return
+	}
+	defer maps.Close()
+	program, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		klog.V(2).InfoS("The program's pages of the start are kept", "err", err)
+		return
+	}
+	for lines := bufio.NewScanner(maps); lines.Scan(); {
+		start, length, ok := programPages(lines.Text(), program)
+		if !ok {
+			continue
+		}
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, start, length, unix.MADV_DONTNEED); errno != 0 {
+			klog.V(2).InfoS("The program's pages of the start are kept", "err", errno)
+		}
 	}
 }
 
-// releaseHeap gives freed heap back. What is left is kept in small pages, or the system would fill huge ones up again.
-func releaseHeap() {
-	adviseHeap(unix.MADV_NOHUGEPAGE)
-	debug.FreeOSMemory()
-}
-
-// ofProgram reports that m is a read-only part of the program.
-func (m mapping) ofProgram(program string) bool {
-	return m.path == program && m.mode[0] == 'r' && m.mode[1] == '-' && m.mode[3] == 'p'
+// programPages tells where the read-only part of the program lies that a line of /proc/PID/maps describes (proc(5)).
+func programPages(line, program string) (start, length uintptr, ok bool) {
+	if !strings.HasSuffix(line, " "+program) {
+		return 0, 0, false
+	}
+	var end uintptr
+	var mode string
+	if _, err := fmt.Sscanf(line, "%x-%x %s", &start, &end, &mode); err != nil || len(mode) != 4 || mode[0] != 'r' || mode[1] != '-' || mode[3] != 'p' {
+		return 0, 0, false
+	}
+	return start, end - start, true
 }

@@ -21,10 +21,9 @@ func TestOnlyTheProgramsReadOnlyPagesAreReleased(t *testing.T) {
 		{"7f0000000000-7f0000001000 r--s 00000000 00:51 7 " + program, 0, 0}, // shared: somebody else's business
 		{"", 0, 0},
 	} {
-		m, ok := parseMapping(c.line)
-		ok = ok && m.ofProgram(program)
-		if ok != (c.length > 0) || ok && (m.start != c.start || m.length != c.length) {
-			t.Errorf("%s: got %+v, %v", c.line, m, ok)
+		start, length, ok := programPages(c.line, program)
+		if ok != (c.length > 0) || ok && (start != c.start || length != c.length) {
+			t.Errorf("%s: got %x, %x, %v", c.line, start, length, ok)
 		}
 	}
 }

@@ -58,19 +58,25 @@ func TestParallelismOfAJob(t *testing.T) {
 	}
 }
 
+// letGo makes /tmp/go, for which the pod's container waits, in a second: its end must not take this command with it.
+func (s *space) letGo(pod string) {
+	s.Helper()
+	s.inPodNamed(pod, "(sleep 1; touch /tmp/go) </dev/null >/dev/null 2>&1 &")
+}
+
 // TestWorkQueue: pods that share out the work among themselves; the first that succeeds has found none left.
 func TestWorkQueue(t *testing.T) {
 	s := documented(t, "[sig-apps] Job should end without completions when one pod succeeded and all ended")
 	s.job("j", "parallelism: 2, "+jobTemplate("Never", "until [ -e /tmp/go ]; do sleep 0.1; done"))
 	s.shows("2", "job/j", ".status.ready")
 	pods := s.names("pods", jobPods)
-	s.inPodNamed(pods[0], "touch /tmp/go")
+	s.letGo(pods[0])
 	s.shows("1 1", "job/j", ".status['active','succeeded']")
 	s.steady("a Job that has begun to end", func() (any, bool) {
 		now := s.names("pods", jobPods)
 		return now, len(now) == 2 && s.read("job/j", complete) == ""
 	})
-	s.inPodNamed(pods[1], "touch /tmp/go")
+	s.letGo(pods[1])
 	s.shows("True", "job/j", complete)
 	if got := s.read("job/j", ".status.succeeded"); got != "2" {
 		t.Errorf("%s pods succeeded, want 2", got)
@@ -101,7 +107,7 @@ func TestJobReplacesTheFailedOnly(t *testing.T) {
 		pods := s.names("pods", jobPods)
 		return pods, len(pods) == 1 && pods[0] == first
 	})
-	s.inPodNamed(first, "touch /tmp/go")
+	s.letGo(first)
 	s.eventually("another pod in its place", func() (any, bool) {
 		pods := s.names("pods", jobPods)
 		return pods, len(pods) == 1 && pods[0] != first

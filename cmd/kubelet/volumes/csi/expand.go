@@ -30,8 +30,6 @@ func (m *Manager) growAll(ctx context.Context) {
 }
 
 func (m *Manager) growIfLarger(ctx context.Context, r mounted) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	pv, err := m.Client.CoreV1().PersistentVolumes().Get(ctx, r.PV.Name, metav1.GetOptions{})
 	if err != nil {
 		return err
@@ -44,23 +42,15 @@ func (m *Manager) growIfLarger(ctx context.Context, r mounted) error {
 		return err
 	}
 	r.PV, r.Claim = pv, claim
-	v, err := m.gather(ctx, r.CSIRequest)
-	if err != nil {
-		return err
-	}
-	defer m.lock(v.Driver, v.Handle)()
-	if !m.isMounted(r.Dir) {
-		return nil // its pod has ended
-	}
-	return m.grow(ctx, v)
+	return m.whileMounted(ctx, r, m.grow)
 }
 
 // grow has the driver grow the volume if it is the node's turn, and tells the claim and the pod how it went.
 func (m *Manager) grow(ctx context.Context, v *volume) error {
 	size := *v.PV.Spec.Capacity.Storage()
 	if !nodesTurn(v.Claim) {
-		if known := sizeOf(v.CSIRequest); !severalNodes(v.PV) {
-			m.setSize(v.Dir, known) // it was grown without this node, or it is not the node's turn yet
+		if !severalNodes(v.PV) {
+			m.setSize(v.Dir, sizeOf(v.CSIRequest)) // it was grown without this node, or it is not the node's turn yet
 			return nil
 		}
 	} else if err := m.tellClaim(ctx, v.Claim, func(s *v1.PersistentVolumeClaimStatus) {

@@ -91,6 +91,11 @@ func (m *Manager) republish(ctx context.Context) {
 }
 
 func (m *Manager) republishOne(ctx context.Context, r mounted) error {
+	return m.whileMounted(ctx, r, func(ctx context.Context, v *volume) error { return m.nodePublish(ctx, v, r.published) })
+}
+
+// whileMounted calls do for the volume, unless its pod has ended. Nobody mounts or unmounts it meanwhile.
+func (m *Manager) whileMounted(ctx context.Context, r mounted, do func(context.Context, *volume) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	v, err := m.gather(ctx, r.CSIRequest)
@@ -99,7 +104,7 @@ func (m *Manager) republishOne(ctx context.Context, r mounted) error {
 	}
 	defer m.lock(v.Driver, v.Handle)()
 	if !m.isMounted(r.Dir) {
-		return nil // its pod has ended
+		return nil
 	}
-	return m.nodePublish(ctx, v, r.published)
+	return do(ctx, v)
 }

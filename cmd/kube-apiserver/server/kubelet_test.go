@@ -107,6 +107,12 @@ func (s *testServer) user(t *testing.T, ns, name string, rules ...rbacv1.PolicyR
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	return s.as(t, name)
+}
+
+// as is a client that acts in a user's name.
+func (s *testServer) as(t *testing.T, name string) kubernetes.Interface {
+	t.Helper()
 	config := rest.CopyConfig(s.config)
 	config.Impersonate.UserName = name
 	client, err := kubernetes.NewForConfig(config)

@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 )
 
@@ -28,13 +27,7 @@ func (s *testServer) clusterUser(t *testing.T, name string, rules ...rbacv1.Poli
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	config := rest.CopyConfig(s.config)
-	config.Impersonate.UserName = name
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
+	return s.as(t, name)
 }
 
 func policyOf(name, apiVersion, kind string) *admissionregistrationv1.ValidatingAdmissionPolicy {

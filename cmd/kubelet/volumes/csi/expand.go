@@ -30,6 +30,8 @@ func (m *Manager) growAll(ctx context.Context) {
 }
 
 func (m *Manager) growIfLarger(ctx context.Context, r mounted) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	pv, err := m.Client.CoreV1().PersistentVolumes().Get(ctx, r.PV.Name, metav1.GetOptions{})
 	if err != nil {
 		return err

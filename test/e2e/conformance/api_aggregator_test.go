@@ -67,7 +67,7 @@ spec:
       - name: server
         image: SAMPLE
         args: ["--etcd-servers=http://127.0.0.1:2379", --secure-port=8443, --tls-cert-file=/tls/tls.crt, --tls-private-key-file=/tls/tls.key]
-        readinessProbe: {httpGet: {path: /readyz, port: 8443, scheme: HTTPS}, periodSeconds: 1}
+        readinessProbe: {httpGet: {path: /readyz, port: 8443, scheme: HTTPS}, periodSeconds: 1, timeoutSeconds: 10} # its etcd waits for the disk
         volumeMounts: [{name: tls, mountPath: /tls, readOnly: true}]
       - name: etcd
         image: SAMPLE

@@ -436,9 +436,9 @@ func randomGraph(t *testing.T, seed uint64) {
 		for _, o := range order {
 			if !o.gone && random.IntN(4) == 0 {
 				setOwners(t, l, o, pick(o))
+				check("owners changed") // before the next: it may go with this one
 			}
 		}
-		check("owners changed")
 	}
 	for _, o := range order {
 		if !o.gone && random.IntN(3) == 0 {

@@ -7,6 +7,8 @@ NODE           ?=
 PART           ?=
 IMAGE          ?=
 BENCH          ?=
+AGAINST        ?=
+ROUNDS         ?= 1
 FUZZTIME       ?= 30m
 RUNS           ?= 30
 SEED           ?= 1
@@ -19,7 +21,7 @@ export GOFLAGS     := -trimpath -buildvcs=false
 RUN_CLUSTER := bin/cluster --name=$(CLUSTER)
 BUILD       := cd build && GOWORK=off go run ./cmd/build
 MODULES     := $(shell sed -n 's/^\t\.\///p' go.work)
-TEST_MODULES := $(filter-out test/e2e test/perf,$(MODULES))
+TEST_MODULES := $(filter-out test/e2e,$(MODULES))
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build images up down status kubeconfig kubectl load enter shell logs generate lint test test-unit test-e2e conformance test-vm fuzz chaos bench clean
@@ -95,8 +97,8 @@ chaos: ## controllers under faults, for longer than make test: RUNS=30 SEED=1
 	@build/deps.sh
 	@cd test/chaos && GOWORK=off go test -count=1 -timeout=12h . -seed=$(SEED) -runs=$(RUNS)
 
-bench: images ## the figures of docs/performance.md: BENCH="cluster apiserver controllers scheduler units"
-	@BENCH="$(BENCH)" build/bench.sh
+bench: images ## the figures of docs/performance.md: BENCH="cluster apiserver controllers scheduler units" AGAINST=commit ROUNDS=3
+	@BENCH="$(BENCH)" AGAINST="$(AGAINST)" ROUNDS="$(ROUNDS)" build/bench.sh
 
 clean: ## remove what was built
 	rm -rf bin out

@@ -90,13 +90,16 @@ func measureLoad(ctx context.Context, root string, r *report, name, rateGoal, cp
 	return nil
 }
 
+func nodeName(i int) string { return fmt.Sprintf("node-%d", i) }
+
+// addNodes makes the nodes, ready and without taints, and the ServiceAccount of the pods.
 func addNodes(ctx context.Context, client kubernetes.Interface) error {
 	if _, err := client.CoreV1().ServiceAccounts("default").Create(ctx, &v1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil {
 		return err
 	}
 	room := v1.ResourceList{v1.ResourceCPU: resource.MustParse("4"), v1.ResourceMemory: resource.MustParse("32Gi"), v1.ResourcePods: resource.MustParse("110")}
 	_, err := rate(ctx, requestWorkers, fakeNodes, func(ctx context.Context, i int) error {
-		name := fmt.Sprintf("node-%d", i)
+		name := nodeName(i)
 		node, err := client.CoreV1().Nodes().Create(ctx, &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: name,
 			Labels: map[string]string{v1.LabelHostname: name, v1.LabelTopologyZone: fmt.Sprintf("zone-%d", i%3)}}}, metav1.CreateOptions{})
 		if err != nil {

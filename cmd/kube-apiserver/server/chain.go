@@ -78,6 +78,7 @@ func (c *config) newCore(next genericapiserver.DelegationTarget) (*genericapiser
 	if err := resources.Install(s, env, groups, order); err != nil {
 		return nil, err
 	}
+	s.Handler.GoRestfulContainer.Router(&router{})
 	if c.authn.OpenID != nil {
 		c.authn.OpenID.Install(s.Handler.NonGoRestfulMux)
 	}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the figures of docs/performance.md (test/perf), then runs the benchmarks of every module. BENCH names parts:
-# cluster, apiserver, controllers, scheduler, units; all of them take about 6 minutes. AGAINST names a commit, whose programs are
+# cluster, apiserver, controllers, scheduler, units; all of them take about 7 minutes. AGAINST names a commit, whose programs are
 # built under out/ and measured in turn with these, ROUNDS times each: cluster and units are left out then.
 set -euo pipefail
 cd "$(dirname "$0")/.."

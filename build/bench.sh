@@ -19,7 +19,10 @@ fi
 # programs_of builds what perf needs of a commit, in a worktree of its own, and prints its folder.
 programs_of() {
 	local commit tree
-	commit=$(git rev-parse --verify --short=12 "$1^{commit}") || return 1
+	if ! commit=$(git rev-parse --quiet --verify --short=12 "$1^{commit}"); then
+		echo "AGAINST is $1: give a commit that git knows here" >&2
+		return 1
+	fi
 	tree=out/against-$commit
 	[ -d "$tree" ] || git worktree add --quiet --force --detach "$tree" "$commit" >&2 || return 1
 	(cd "$tree/build" && GOWORK=off go run ./cmd/build binaries etcd kubeadm kube-apiserver kube-controller-manager kube-scheduler) >&2 || return 1
